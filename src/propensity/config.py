@@ -1,0 +1,378 @@
+"""Configuration: one folder of YAML files, validated on load, frozen afterwards.
+
+The folder is ``conf/`` or what ``PROPENSITY_CONF`` names.  A run's own facts (score date, regions, device, seed)
+are not configuration: they are :class:`RunFacts`.  Only pydantic and yaml are imported here, because DAG files read it.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from propensity.errors import ConfigError
+
+FILES = ("runtime", "regions", "tables", "features", "models", "quality")
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class Frozen(BaseModel):
+    """Base of every section: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Schedule(Frozen):
+    """When the scheduler starts runs by itself."""
+
+    score: str = "0 2 * * *"
+    """Cron expression (UTC) of the daily scoring run."""
+    train: str = "0 3 * * 1"
+    """Cron expression (UTC) of the weekly training run."""
+    start: dt.date
+    """First day the scheduler may run for."""
+    end: dt.date | None = None
+    """Last day, or null to go on for ever."""
+    catchup: bool = False
+    """Whether the scheduler makes up for days it missed."""
+
+
+class Database(Frozen):
+    """Where the scores are published besides the lake."""
+
+    url: str | None = None
+    """A Postgres address, or null for the embedded Postgres.  The environment's PROPENSITY_DATABASE_URL wins."""
+    port: int = Field(54329, ge=1024, le=65535)
+    """Port of the embedded Postgres on 127.0.0.1."""
+
+
+class Spark(Frozen):
+    """The engine."""
+
+    master: str = "local[2,3]"
+    """Any Spark master."""
+    driver_memory: str = Field("2g", pattern=r"^\d+[mg]$")
+    """Memory of the driver's JVM."""
+    options: dict[str, str] = {}
+    """Further Spark properties, passed on as they are."""
+
+
+class Runtime(Frozen):
+    """runtime.yaml: the project's name, schedule, storage, database, engine."""
+
+    name: Name
+    """Names the folder under PROPENSITY_HOME that everything of this configuration lives in."""
+    schedule: Schedule
+    lake: str | None = None
+    """Where the tables live: a path or an ``s3://`` address; null for the folder `lake` in the project's home."""
+    storage_options: dict[str, str] = {}
+    """Options for ``s3://`` storage, as delta-rs names them.  Secrets belong into the environment."""
+    database: Database = Database(url=None, port=54329)
+    spark: Spark = Spark(master="local[2,3]", driver_memory="2g")
+
+
+class Region(Frozen):
+    """One region.  Adding one is adding a line."""
+
+    title: str = ""
+    """What people call it."""
+    values: tuple[str, ...] = ()
+    """The values of the events' region column that belong to it; empty: its own name."""
+
+
+class Regions(Frozen):
+    """regions.yaml."""
+
+    regions: dict[Name, Region] = Field(min_length=1)
+
+
+class EventColumns(Frozen):
+    """Which columns of the files hold what."""
+
+    user_id: str
+    event_time: str
+    region: str | None = None
+    """null: every event belongs to the only region."""
+    value: str | None = None
+    """What one event is worth, in the events' own unit; null counts 0."""
+
+
+class EventSource(Frozen):
+    """One set of event files."""
+
+    name: Name
+    files: str
+    """Parquet files: a path relative to the configuration folder, an absolute path or an address.
+    ``{home}`` is the project's home, ``{date}`` the day (one file a day); without ``{date}`` the day is found by event_time."""
+    event_type: Name
+    columns: EventColumns
+    fields: dict[Name, str] = Field(min_length=1)
+    """Token fields: field name -> column.  The same field name in two sources with the same event_type is one field."""
+    require: tuple[str, ...] = ()
+    """Fields without which an event is dropped (and counted)."""
+    optional: bool = False
+    """Whether a day without a file is a day without such events rather than an error."""
+
+
+class Label(Frozen):
+    """What is predicted: the categories of events of one type."""
+
+    event_type: Name
+    field: Name
+
+
+class Tables(Frozen):
+    """tables.yaml."""
+
+    user_id: Literal["int64", "string"] = "int64"
+    """Type of user ids, carried through unchanged."""
+    buckets: int = Field(8, ge=1, le=65536)
+    """bucket = hash(user_id) mod buckets.  Fixed for the life of a lake."""
+    events: tuple[EventSource, ...] = Field(min_length=1)
+    label: Label
+    first_day: dt.date
+    """The first day there are events for; no day before it is expected."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [source.name for source in self.events]
+        if len(set(names)) != len(names):
+            raise ValueError(f"events: two sources share a name: {sorted(names)}")
+        for source in self.events:
+            missing = sorted(set(source.require) - set(source.fields))
+            if missing:
+                raise ValueError(f"events.{source.name}.require names {missing}, which fields lacks")
+        if not any(s.event_type == self.label.event_type and self.label.field in s.fields for s in self.events):
+            raise ValueError(f"label: no source has event_type {self.label.event_type} with field {self.label.field}")
+        return self
+
+
+def _windows(days: tuple[int, ...]) -> tuple[int, ...]:
+    if list(days) != sorted(set(days)) or (days and days[0] < 1):
+        raise ValueError(f"windows must be ascending days from 1 up, each once: {list(days)}")
+    return days
+
+
+Windows = Annotated[tuple[int, ...], AfterValidator(_windows)]
+
+
+class Channels(Frozen):
+    """What is computed of every token of one field.  Each entry is one feature a token."""
+
+    count: Windows = ()
+    """log1p of the number of events, for each window in days."""
+    days: Windows = ()
+    """log1p of the number of days with an event, for each window in days."""
+    value: Windows = ()
+    """Signed log1p of the summed value, for each window in days."""
+    recency: bool = False
+    """exp(-days since the last event / 28)."""
+    interval: bool = False
+    """log1p of the mean days between the days with an event; only for two days or more."""
+
+
+class FeatureField(Channels):
+    """The channels of the tokens of one (event type, field)."""
+
+    event_type: Name
+    field: Name
+
+
+MAX_CHANNELS = 32
+
+
+class Features(Frozen):
+    """features.yaml."""
+
+    fields: tuple[FeatureField, ...] = Field(min_length=1)
+    history_days: int = Field(364, ge=1)
+    """How far back features look, in days; no window is longer."""
+    horizon_days: int = Field(14, ge=1)
+    """Labels are the categories acted on in ``[score_date, score_date + horizon)``."""
+    active_days: int = Field(91, ge=1)
+    """Customers with an event in that many days before the cutoff are trained on and evaluated."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for field in self.fields:
+            longest = max((*field.count, *field.days, *field.value, 0))
+            if longest > self.history_days:
+                raise ValueError(f"{field.event_type}.{field.field}: window {longest} exceeds history_days {self.history_days}")
+        keys = [(f.event_type, f.field) for f in self.fields]
+        if len(set(keys)) != len(keys):
+            raise ValueError("fields: an (event_type, field) stands twice")
+        if len(self.channel_names()) > MAX_CHANNELS:
+            raise ValueError(f"more than {MAX_CHANNELS} different channels")
+        return self
+
+    def channel_names(self) -> tuple[str, ...]:
+        """Return every channel in use, in the order of their slots: feature id = token * MAX_CHANNELS + slot."""
+        names: set[tuple[int, str, int]] = set()
+        for f in self.fields:
+            names.update((0, "count", w) for w in f.count)
+            names.update((1, "days", w) for w in f.days)
+            names.update((2, "value", w) for w in f.value)
+            names.update([(3, "recency", 0)] if f.recency else [])
+            names.update([(4, "interval", 0)] if f.interval else [])
+        return tuple(f"{kind}_{window}" if window else kind for _, kind, window in sorted(names))
+
+
+class Promotion(Frozen):
+    """When a challenger becomes champion."""
+
+    expected_precision: float = Field(0.5, gt=0, lt=1)
+    """Recall is compared at this precision."""
+    min_positives: int = Field(10, ge=1)
+    """Categories with fewer positives in the held-out window stay out of the macro AUC."""
+    tolerance: float = Field(0.002, ge=0)
+    """How far below the champion's macro AUC or micro AP a challenger may fall on the same window."""
+
+
+class Models(Frozen):
+    """models.yaml: the propensity network and how it is trained."""
+
+    hidden: int = Field(128, ge=1)
+    """Width H of the sparse network's layers."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    batch_size: int = Field(256, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    max_epochs: int = Field(12, ge=1)
+    patience: int = Field(2, ge=1)
+    """Epochs without a better validation AP before training stops."""
+    train_windows: int = Field(13, ge=2)
+    """Earlier label windows to learn from; the latest of them also chooses the number of epochs."""
+    min_feature_users: int = Field(5, ge=1)
+    """A feature enters the model when that many training rows have it."""
+    min_category_users: int = Field(1, ge=1)
+    """A category enters the model when that many training rows have it as a label."""
+    top_k: int | None = Field(None, ge=1)
+    """How many categories are kept for each customer; null keeps all."""
+    threads: int = Field(2, ge=1)
+    """CPU threads for training."""
+    seed: int = 0
+    promotion: Promotion = Promotion(expected_precision=0.5, min_positives=10, tolerance=0.002)
+
+
+class Expectation(Frozen):
+    """One expectation of a suite, by its Great Expectations name."""
+
+    expect: str
+    """Class name, for example ``ExpectColumnMaxToBeBetween``."""
+    says: str
+    """What a failure means and what to do, in plain words."""
+    examples: str | None = None
+    """Which list of collected examples belongs to it."""
+    args: dict[str, Any] = {}
+
+
+class Quality(Frozen):
+    """quality.yaml: the suites, one for each gate."""
+
+    events: tuple[Expectation, ...]
+    features: tuple[Expectation, ...]
+    labels: tuple[Expectation, ...]
+    scores: tuple[Expectation, ...]
+
+
+class Config(Frozen):
+    """The whole configuration, plus where it was read from and where its data lives."""
+
+    folder: Path
+    home: Path
+    runtime: Runtime
+    regions: Regions
+    tables: Tables
+    features: Features
+    models: Models
+    quality: Quality
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """Return the regions in the order of the configuration."""
+        return tuple(self.regions.regions)
+
+    @property
+    def lake(self) -> str:
+        """Return the root of the tables: an absolute path or an address."""
+        return self.runtime.lake or str(self.home / "lake")
+
+    @property
+    def label_key(self) -> tuple[str, str]:
+        """Return (event type, field) of the tokens that are categories."""
+        return self.tables.label.event_type, self.tables.label.field
+
+    def digest(self, *sections: str) -> str:
+        """Return a digest of the named sections, so that outputs know what they were made by."""
+        payload = {name: getattr(self, name).model_dump(mode="json") for name in sections}
+        return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+
+
+class RunFacts(Frozen):
+    """The facts of one run.  Dates are data: nothing in a job asks the clock."""
+
+    score_date: dt.date
+    regions: tuple[str, ...]
+    device: Literal["cpu", "cuda", "auto"] = "auto"
+    force: bool = False
+
+
+def load_config(folder: str | Path | None = None, home: str | Path | None = None) -> Config:
+    """Load and validate a configuration folder.
+
+    `folder` defaults to PROPENSITY_CONF or ``conf``; `home` to PROPENSITY_HOME or ``var``, both below the working
+    directory.  Raise ConfigError, naming file and key, when anything is missing, unknown or contradictory.
+    """
+    root = Path(folder or os.environ.get("PROPENSITY_CONF") or "conf").resolve()
+    if not root.is_dir():
+        raise ConfigError("no such configuration folder", where=str(root), do="set PROPENSITY_CONF to a folder like conf/")
+    sections = {name: _read_yaml(root / f"{name}.yaml") for name in FILES}
+    base = Path(home or os.environ.get("PROPENSITY_HOME") or "var").resolve()
+    name = (sections["runtime"] or {}).get("name", "")
+    try:
+        return Config.model_validate({"folder": root, "home": base / str(name), **sections})
+    except ValidationError as error:
+        raise _explain(error, root) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError("this file is missing", where=str(path), do=f"a configuration folder has {', '.join(f + '.yaml' for f in FILES)}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"this is not YAML: {' '.join(str(error).split())}", where=str(path), do="mend the file") from None
+    if not isinstance(content, dict):
+        raise ConfigError("this file must hold keys and values", where=str(path), do="see conf/ for an example")
+    return content
+
+
+def _explain(error: ValidationError, root: Path) -> ConfigError:
+    first, *rest = error.errors(include_url=False)
+    section, *keys = [str(part) for part in first["loc"]] or ["runtime"]
+    where = f"{root / section}.yaml" + (f", key {'.'.join(keys)}" if keys else "")
+    others = [".".join(str(p) for p in e["loc"]) for e in rest]
+    return ConfigError(first["msg"], where=where, count=len(rest) + 1 if rest else None, examples=others, do="correct this key")
+
+
+def check_regions(config: Config, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `names`, or every region when there are none; raise ConfigError for one that is not configured."""
+    unknown = [n for n in names if n not in config.regions.regions]
+    if unknown:
+        raise ConfigError(
+            "unknown region", count=len(unknown), examples=unknown, do=f"choose from {', '.join(config.region_names)}"
+        )
+    return names or config.region_names
+
+
+def parse_date(text: str) -> dt.date:
+    """Return the day written as YYYY-MM-DD; raise ConfigError for anything else, impossible days included."""
+    try:
+        return dt.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a date", do="write a day as YYYY-MM-DD, for example 2018-01-01") from None

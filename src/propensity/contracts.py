@@ -1,0 +1,133 @@
+"""The tables: columns, types, keys, units.  Every reader and writer takes its schema from here.
+
+A user id is ``int64`` or ``string``, as the configuration says, and is carried through unchanged; so each
+schema is a function of that type.  Partition columns live in the table's folder names, not in its files.
+Dates are days in UTC.  All ids are those of the token table: a category id *is* the id of its token.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+USER_TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "string": pa.string()}
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """One table: its name, partition columns, and the columns inside its files in their order."""
+
+    name: str
+    partition_by: tuple[str, ...]
+    """Columns that name the folders.  All string, but `score_date` and `bucket` (date32, int32)."""
+    columns: tuple[tuple[str, pa.DataType | None], ...]
+    """Columns in the files; the type None stands for the configured type of user ids."""
+    key: tuple[str, ...]
+    """What is unique in the table."""
+
+    def file_schema(self, user_type: str) -> pa.Schema:
+        """Return the schema of one file (without the partition columns)."""
+        user = USER_TYPES[user_type]
+        return pa.schema([pa.field(n, user if t is None else t) for n, t in self.columns])
+
+    def table_schema(self, user_type: str) -> pa.Schema:
+        """Return the schema of the whole table, partition columns first."""
+        head = [pa.field(name, PARTITION_TYPES[name]) for name in self.partition_by]
+        return pa.schema(head + list(self.file_schema(user_type)))
+
+
+PARTITION_TYPES: dict[str, pa.DataType] = {
+    "region": pa.string(),
+    "period": pa.string(),
+    "score_date": pa.date32(),
+    "bucket": pa.int32(),
+}
+
+TOKENS = TableContract(
+    "tokens",
+    (),
+    (("token", pa.int32()), ("event_type", pa.string()), ("field", pa.string()), ("value", pa.string())),
+    ("token",),
+)
+"""Token ids, given once and never changed: token = (event_type, field, value)."""
+
+ACTIVITY = TableContract(
+    "activity",
+    ("region", "period", "bucket"),
+    (
+        ("user_id", None),
+        ("token", pa.int32()),
+        ("event_date", pa.date32()),
+        ("count", pa.int32()),  # events
+        ("value", pa.float64()),  # sum of the events' value, in the events' own unit
+    ),
+    ("region", "user_id", "token", "event_date"),
+)
+"""Events added up per (user, token, day); files sorted by (user, token, day).
+
+`period` is a day (``2017-03-04``) or a closed, compacted month (``2017-03``)."""
+
+LANDED = TableContract(
+    "landed",
+    ("region",),
+    (
+        ("event_date", pa.date32()),
+        ("rows", pa.int64()),
+        ("digest", pa.string()),  # of the day's activity rows in this region
+        ("source", pa.string()),  # of the files the day was read from
+    ),
+    ("region", "event_date"),
+)
+"""The ledger of what has landed: which day, from which files, with which content."""
+
+FEATURES = TableContract(
+    "features",
+    ("region", "score_date"),
+    (("user_id", None), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))),
+    ("region", "score_date", "user_id"),
+)
+"""Sparse feature rows: `indices` strictly ascending, as long as `values`; one file a bucket, users ascending."""
+
+LABELS = TableContract(
+    "labels",
+    ("region", "score_date"),
+    (("user_id", None), ("categories", pa.list_(pa.int32()))),
+    ("region", "score_date", "user_id"),
+)
+"""Category ids acted on in ``[score_date, score_date + horizon)``, ascending.
+
+One row for every user who has a feature row at that date, in the same files and the same order."""
+
+SCORES = TableContract(
+    "scores",
+    ("region", "score_date"),
+    (
+        ("user_id", None),
+        ("categories", pa.list_(pa.int32())),
+        ("scores", pa.list_(pa.float32())),  # probabilities in [0, 1], descending
+        ("score_source", pa.string()),
+        ("model_version", pa.string()),
+        ("run_id", pa.string()),
+    ),
+    ("region", "score_date", "user_id"),
+)
+"""The K likeliest categories of each customer with their probabilities.
+
+`score_source` is ``model``, or ``prior`` for a customer none of whose features the model knows."""
+
+SCORE_SOURCES = ("model", "prior")
+
+CHAMPIONS = TableContract(
+    "champions",
+    ("region",),
+    (
+        ("sequence", pa.int64()),  # 1, 2, 3 … within the region; the highest is the champion
+        ("version", pa.string()),
+        ("digest", pa.string()),  # of the bundle
+        ("score_date", pa.date32()),  # the day the challenger was trained for
+        ("reason", pa.string()),
+    ),
+    ("region", "sequence"),
+)
+"""The champion pointer with its history."""
+
+ALL_TABLES = (TOKENS, ACTIVITY, LANDED, FEATURES, LABELS, SCORES, CHAMPIONS)

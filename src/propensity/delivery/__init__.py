@@ -1,0 +1,1 @@
+"""Delivery: scores from the lake into the database that campaigns read."""
