@@ -13,11 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propensity.errors import MAX_EXAMPLES
-from propensity.quality.event_statistics import merge_event_statistics, of_region, raw_event_statistics
-
-__all__ = [
-    "feature_statistics", "label_statistics", "merge_event_statistics", "of_region", "raw_event_statistics", "score_statistics",
-]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
