@@ -138,6 +138,14 @@ class Tables(Frozen):
     label: Label
     first_day: dt.date
     """The first day there are events for; no day before it is expected."""
+    closed_days: tuple[dt.date, ...] = ()
+    """Days on which nothing happens, such as holidays: no events are expected and no file is looked for."""
+
+    def open_days(self, first: dt.date, stop: dt.date) -> list[dt.date]:
+        """Return the days in ``[first, stop)`` that events are expected for."""
+        begin = max(first, self.first_day)
+        days = (begin + dt.timedelta(days=n) for n in range(max((stop - begin).days, 0)))
+        return [day for day in days if day not in self.closed_days]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

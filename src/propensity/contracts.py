@@ -5,11 +5,25 @@ schema is a function of that type.  Partition columns live in the table's folder
 Dates are days in UTC.  All ids are those of the token table: a category id *is* the id of its token.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+EPOCH = dt.date(1970, 1, 1)
+
 USER_TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "string": pa.string()}
+
+
+
+def day_number(day: dt.date) -> int:
+    """Return days since 1970-01-01, as Arrow's date32 counts them."""
+    return (day - EPOCH).days
+
+
+def day_of(number: int) -> dt.date:
+    """Return the day that is `number` days after 1970-01-01."""
+    return EPOCH + dt.timedelta(days=number)
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,6 @@ LANDED = TableContract(
     ("region",),
     (
         ("event_date", pa.date32()),
-        ("rows", pa.int64()),
         ("digest", pa.string()),  # of the day's activity rows in this region
         ("source", pa.string()),  # of the files the day was read from
     ),

@@ -1,0 +1,70 @@
+"""Run a function over buckets on Spark: every step but the landing is just that."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from propensity.config import Config
+from propensity.errors import PropensityError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Shared = TypeVar("Shared")
+
+
+def map_buckets(
+    config: Config, function: Callable[[Item, Shared], Result], items: Sequence[Item], shared: Shared, doing: str
+) -> list[Result]:
+    """Return ``[function(item, shared) for item in items]``, computed by one Spark task an item.
+
+    `function`, items, results and `shared` travel by pickle; `shared` goes to each worker once.  A PropensityError of a task is
+    raised here, without retries; anything else is retried as Spark is set to.  Progress is printed: `doing` says of what.
+    """
+    if not items:
+        return []
+    from propensity.engine.session import spark_context  # a job that finds nothing to do never imports Spark
+
+    context = spark_context(config)
+    broadcast = context.broadcast(shared)
+
+    def run(item: Item) -> Result | PropensityError:
+        try:
+            return function(item, broadcast.value)
+        except PropensityError as error:
+            return error  # the input is bad: another attempt would only say the same
+
+    with progress(context, doing):
+        results = context.parallelize(list(items), len(items)).map(run).collect()
+    return [raised(result) for result in results]
+
+
+def raised(result: Result | PropensityError) -> Result:
+    """Return a task's result, or raise the error that it came back with."""
+    if isinstance(result, PropensityError):
+        raise result
+    return result
+
+
+@contextmanager
+def progress(context: "SparkContext", doing: str) -> Iterator[None]:
+    """Print how many tasks of the running stage are done, every two seconds while the body runs."""
+    finished = threading.Event()
+
+    def watch() -> None:
+        tracker = context.statusTracker()
+        while not finished.wait(2):
+            for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()):
+                if stage is not None:
+                    print(f"{doing}: {stage.numCompletedTasks} of {stage.numTasks}", flush=True)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()

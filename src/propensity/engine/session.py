@@ -1,0 +1,57 @@
+"""The Spark session: started when a job first needs it, one in a process."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from propensity.config import Config
+from propensity.errors import MachineError
+
+JAVA_LINE = "install Java 17: apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
+LOGGING = Path(__file__).with_name("log4j2.properties")
+QUICK_START = f"-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Dlog4j2.configurationFile={LOGGING.as_uri()}"
+"""The JVM only shuffles bytes and starts tasks: a quick start matters, its compiler does not."""
+
+
+def spark_context(config: Config) -> SparkContext:
+    """Return the running Spark context, starting it the first time; raise MachineError when there is no Java."""
+    if shutil.which("java") is None and not (Path(os.environ.get("JAVA_HOME", "/nowhere")) / "bin" / "java").exists():
+        raise MachineError("no Java found, which Spark needs", where="engine", do=JAVA_LINE)
+    # Workers take the system's Python unless told, and one thread a task is the fastest there is (docs/adr/0003).
+    os.environ.update(
+        PYSPARK_PYTHON=sys.executable, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", SPARK_LOCAL_IP="127.0.0.1"
+    )
+    builder = SparkSession.builder.master(config.runtime.spark.master).appName(f"propensity {config.runtime.name}")
+    for key, value in _properties(config).items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:  # noqa: BLE001  whatever the gateway raises, the JVM did not come up
+        raise MachineError(f"Spark did not start: {error}", where=config.runtime.spark.master, do=JAVA_LINE) from error
+    session.sparkContext.setLogLevel("ERROR")
+    return session.sparkContext
+
+
+def _properties(config: Config) -> dict[str, str]:
+    spark = config.runtime.spark
+    return {
+        "spark.driver.memory": spark.driver_memory,
+        "spark.driver.extraJavaOptions": QUICK_START,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": str(config.home / "spark-warehouse"),
+        **spark.options,
+    }
+
+
+def java_version() -> str:
+    """Return what ``java -version`` says, in one line."""
+    found = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)  # noqa: S607
+    return found.stderr.splitlines()[0] if found.stderr else ""

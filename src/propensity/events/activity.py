@@ -1,0 +1,170 @@
+"""From event files to activity rows: what the landing's tasks do with one file, and with one (region, month, bucket).
+
+The functions know nothing of Spark; ``engine/landing.py`` runs them and does the one shuffle in between.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from propensity.config import Config
+from propensity.contracts import ACTIVITY, day_number, day_of
+from propensity.events.checks import UNKNOWN_REGION, Tally, missing_required, tally
+from propensity.events.source import SourceFile, days_of, read
+from propensity.features.buckets import buckets_of
+from propensity.features.tokens import Key, Token, token_ids
+from propensity.storage import DataFile, Lake
+
+TokenIndex: TypeAlias = Mapping[Key, tuple[pa.Array, Any]]
+GroupKey: TypeAlias = tuple[str, str, int]
+"""(region, month, bucket)."""
+
+
+# -- map: one file ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the first look at a file finds: the gate's figures and every token."""
+
+    tally: Tally
+    tokens: set[Token]
+
+
+def examine(config: Config, file: SourceFile, days: Sequence[dt.date]) -> Examined:
+    """Read one file, count what the events gate judges, and collect its tokens."""
+    events, region, day = _within(config, file, days)
+    source = next(s for s in config.tables.events if s.name == file.source)
+    tokens = {(source.event_type, name, v) for name in source.fields for v in pc.unique(events[name]).to_pylist() if v is not None}
+    said = None if file.day is None else day_number(file.day)
+    return Examined(tally(events, source, file.path, region, day, said), tokens)
+
+
+def _within(config: Config, file: SourceFile, days: Sequence[dt.date]) -> tuple[pa.Table, Any, Any]:
+    """Return a file's events with their configured region and day; of an undated file only the days wanted."""
+    events = read(config, file)
+    if file.day is None:
+        wanted = pa.array([day_number(d) for d in days], pa.int32())
+        keep = pc.or_(pc.is_in(days_of(events["event_time"]), value_set=wanted), events["event_time"].is_null().combine_chunks())
+        events = events.filter(keep)
+    return events, region_of(config, events["region"]), days_of(events["event_time"]).fill_null(-1).to_numpy()
+
+
+def region_of(config: Config, values: pa.ChunkedArray) -> Any:
+    """Return (N,) the configured region of each value of the region column, ``?`` where there is none.
+
+    A column of nulls (no region column configured) belongs to the only region.
+    """
+    regions = config.regions.regions
+    if len(regions) == 1 and values.null_count == len(values):
+        return np.full(len(values), config.region_names[0], dtype=object)
+    known = {value: name for name, region in regions.items() for value in (region.values or (name,))}
+    position = pc.index_in(values.combine_chunks(), value_set=pa.array(list(known), pa.string())).fill_null(len(known)).to_numpy()
+    return np.array([*known.values(), UNKNOWN_REGION], dtype=object)[position]
+
+
+def aggregate(config: Config, file: SourceFile, days: Sequence[dt.date], index: TokenIndex) -> dict[GroupKey, pa.Table]:
+    """Return one file's activity by (region, period's month, bucket): events added up per (user, token, day)."""
+    events, region, day = _within(config, file, days)
+    source = next(s for s in config.tables.events if s.name == file.source)
+    good = ~missing_required(events, source) & events["user_id"].is_valid().to_numpy() & (region != UNKNOWN_REGION)
+    good &= np.isin(day, [day_number(d) for d in ([file.day] if file.day else days)])
+    parts = [_tokens_of(events, source.event_type, name, index, good) for name in source.fields]
+    rows = np.concatenate([row for row, _ in parts])
+    nobody = "" if config.tables.user_id == "string" else 0
+    bucket = buckets_of(events["user_id"].combine_chunks().fill_null(nobody), config.tables.buckets)
+    table = pa.table({
+        "region": pa.array(region[rows], pa.string()),
+        "bucket": pa.array(bucket[rows], pa.int32()),
+        "user_id": events["user_id"].take(pa.array(rows)),
+        "token": pa.array(np.concatenate([ids for _, ids in parts]), pa.int32()),
+        "day": pa.array(day[rows], pa.int32()),
+        "value": events["value"].fill_null(0.0).take(pa.array(rows)),
+    })
+    keys = ["region", "bucket", "user_id", "token", "day"]
+    summed = table.group_by(keys, use_threads=False).aggregate([("value", "sum"), ([], "count_all")])
+    return _split(summed)
+
+
+def _tokens_of(events: pa.Table, event_type: str, name: str, index: TokenIndex, good: Any) -> tuple[Any, Any]:
+    known, ids = index.get((event_type, name), (pa.array([], pa.string()), np.zeros(0, np.int32)))
+    token = token_ids(events[name].combine_chunks(), known, ids)
+    rows = np.flatnonzero(good & (token >= 0))
+    return rows, token[rows]
+
+
+def _split(summed: pa.Table) -> dict[GroupKey, pa.Table]:
+    days = summed["day"].cast(pa.int32()).to_numpy()
+    month = np.array([day_of(int(d)).isoformat()[:7] for d in np.unique(days)], dtype=object)[np.unique(days, return_inverse=True)[1]]
+    keyed = summed.append_column("month", pa.array(month, pa.string()))
+    result = {}
+    for key in keyed.group_by(["region", "month", "bucket"], use_threads=False).aggregate([]).to_pylist():
+        same = (pc.field("region") == key["region"]) & (pc.field("month") == key["month"]) & (pc.field("bucket") == key["bucket"])
+        rows = keyed.filter(same)
+        result[key["region"], key["month"], key["bucket"]] = pa.table({
+            "user_id": rows["user_id"], "token": rows["token"], "event_date": rows["day"].cast(pa.date32()),
+            "count": rows["count_all"].cast(pa.int32()), "value": rows["value_sum"],
+        })  # fmt: skip
+    return result
+
+
+# -- reduce: one (region, month, bucket) -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """One (region, month, bucket) to write, and the committed files that its periods hold now."""
+
+    region: str
+    month: str
+    bucket: int
+    existing: tuple[DataFile, ...]
+    days: tuple[dt.date, ...]
+    """The days of the month that land now: they replace what the existing files hold of them."""
+    compact: bool
+    """One file for the whole month, or one for each day that lands."""
+
+
+def write_group(lake: Lake, group: Group, parts: Sequence[pa.Table]) -> list[tuple[DataFile, dict[str, str]]]:
+    """Write one group's activity; return its files, each with day -> digest of the days that landed now."""
+    fresh = _merge(lake, parts)
+    if not group.compact:
+        by_day = [(day.isoformat(), fresh.filter(pc.field("event_date") == pa.scalar(day))) for day in group.days]
+        return [_write(lake, group, period, rows, [period]) for period, rows in by_day if len(rows)]
+    landing = pa.array(list(group.days), pa.date32())
+    kept = [lake.read(ACTIVITY.name, f) for f in group.existing]
+    kept = [t.filter(pc.invert(pc.is_in(t["event_date"], value_set=landing))) for t in kept]
+    rows = _merge(lake, [*kept, fresh])
+    return [_write(lake, group, group.month, rows, [d.isoformat() for d in group.days])] if len(rows) else []
+
+
+def _merge(lake: Lake, parts: Sequence[pa.Table]) -> pa.Table:
+    schema = ACTIVITY.file_schema(lake.user_type)
+    keys = ["user_id", "token", "event_date"]
+    table = pa.concat_tables([schema.empty_table(), *(p.cast(schema) for p in parts)])
+    # Sources of one day are summed in the order of their sorted rows, so that a sum of floats has the same bytes every time.
+    table = table.sort_by([(k, "ascending") for k in [*keys, "count", "value"]])
+    summed = table.group_by(keys, use_threads=False).aggregate([("count", "sum"), ("value", "sum")])
+    columns = {k: summed[k] for k in keys} | {"count": summed["count_sum"].cast(pa.int32()), "value": summed["value_sum"]}
+    return pa.table(columns).sort_by([(k, "ascending") for k in keys]).combine_chunks().cast(schema)
+
+
+def _write(lake: Lake, group: Group, period: str, rows: pa.Table, days: Sequence[str]) -> tuple[DataFile, dict[str, str]]:
+    partition = {"region": group.region, "period": period, "bucket": str(group.bucket)}
+    file = lake.write(ACTIVITY, partition, digest_of(rows)[:24], rows, {"rows": rows.num_rows})
+    return file, {day: digest_of(rows.filter(pc.field("event_date") == pa.scalar(dt.date.fromisoformat(day)))) for day in days}
+
+
+def digest_of(rows: pa.Table) -> str:
+    """Return a digest of a table's content."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        for batch in rows.combine_chunks().to_batches():
+            writer.write_batch(batch)
+    return hashlib.sha256(sink.getvalue()).hexdigest()

