@@ -245,17 +245,21 @@ class Promotion(Frozen):
 class Models(Frozen):
     """models.yaml: the propensity network and how it is trained."""
 
-    hidden: int = Field(128, ge=1)
+    hidden: int = Field(64, ge=1)
     """Width H of the sparse network's layers."""
     dropout: float = Field(0.3, ge=0, lt=1)
     batch_size: int = Field(256, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
+    embedding_learning_rate: float = Field(5e-4, gt=0)
+    """Of the sparse input layer, which has nearly all the parameters and overfits first."""
+    averaging: float = Field(0.99, ge=0, lt=1)
+    """Decay of the running average of the weights, per step; the average is what is evaluated and kept.  0: none."""
     max_epochs: int = Field(12, ge=1)
     patience: int = Field(2, ge=1)
     """Epochs without a better validation AP before training stops."""
     train_windows: int = Field(13, ge=2)
     """Earlier label windows to learn from; the latest of them also chooses the number of epochs."""
-    min_feature_users: int = Field(5, ge=1)
+    min_feature_users: int = Field(50, ge=1)
     """A feature enters the model when that many training rows have it."""
     min_category_users: int = Field(1, ge=1)
     """A category enters the model when that many training rows have it as a label."""
