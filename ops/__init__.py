@@ -1,0 +1,1 @@
+"""Running everything on one machine: Java, Postgres, Airflow's services, the demonstration."""
