@@ -1,4 +1,4 @@
-"""Scores between their making and their publishing: the manifest of a run's staged files, which nobody sees until the gate opens."""
+"""Scores between their making and their publishing: the manifest of a run's staged files, unseen until the gate opens."""
 
 import json
 from collections.abc import Mapping, Sequence

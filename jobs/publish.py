@@ -1,0 +1,44 @@
+"""Publish a run's scores: commit its staged files to the lake, then load them into the database and swap them in."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from door import parser, run_job
+from propensity.delivery.database import database_url, shown
+from propensity.delivery.load import Load
+from propensity.delivery.publish import Copy, publish
+from propensity.engine.buckets import map_buckets
+from propensity.quality.staged import read_staged
+from propensity.storage import DataFile, Lake
+
+
+def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """Publish what this run staged, or find it published."""
+    config, region = lake.config, arguments.region
+    staged = read_staged(config, arguments.run_id, region, arguments.score_date.isoformat())
+    url = database_url(config)
+
+    def run_tasks(copy: Copy, files: Sequence[DataFile], shared: tuple[Lake, Load]) -> list[int]:
+        return map_buckets(config, copy, files, shared, f"{region}: files copied")
+
+    done = publish(lake, staged, url, run_tasks, arguments.force)
+    return {
+        "skipped": done.skipped,
+        "rows": done.rows,
+        "run_id": done.run_id,
+        "version": done.model_version,
+        "database": shown(url),
+    }
+
+
+def main() -> int:
+    """Run the job."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--run-id", required=True, help="the run of scores to publish, as jobs/score.py printed it")
+    return run_job(arguments, body)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
