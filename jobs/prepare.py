@@ -10,7 +10,7 @@ from propensity.events.complete_journey import prepare
 from propensity.storage import Lake
 
 
-def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
+def body(lake: Lake, _arguments: argparse.Namespace) -> Mapping[str, Any]:
     """Write the daily files, unless they are there."""
     counts = prepare(lake.config.home / "raw")
     return {**counts, "skipped": bool(counts["skipped"])}

@@ -354,7 +354,9 @@ def load_config(folder: str | Path | None = None, home: str | Path | None = None
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ConfigError("this file is missing", where=str(path), do=f"a configuration folder has {', '.join(f + '.yaml' for f in FILES)}")
+        raise ConfigError(
+            "this file is missing", where=str(path), do=f"a configuration folder has {', '.join(f + '.yaml' for f in FILES)}"
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

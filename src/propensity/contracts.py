@@ -15,7 +15,6 @@ EPOCH = dt.date(1970, 1, 1)
 USER_TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "string": pa.string()}
 
 
-
 def day_number(day: dt.date) -> int:
     """Return days since 1970-01-01, as Arrow's date32 counts them."""
     return (day - EPOCH).days

@@ -90,11 +90,13 @@ class Lake:
             with self.fs.open_output_stream(target) as sink:
                 pq.write_table(data, sink, compression="zstd", compression_level=1)
             if local:
-                os.replace(target, path)
+                Path(target).replace(path)
         except OSError as error:
             if local:
                 Path(target).unlink(missing_ok=True)
-            raise MachineError(f"could not write: {error}", where=path, do="free disk space or mend the storage, then run again") from None
+            raise MachineError(
+                f"could not write: {error}", where=path, do="free disk space or mend the storage, then run again"
+            ) from None
         return int(self.fs.get_file_info(path).size)
 
     def stat(self, contract: TableContract, partition: Mapping[str, str], name: str) -> DataFile | None:
@@ -161,7 +163,9 @@ class Lake:
             base = current if base is None else base
             if current != set(base):
                 changed = sorted(current ^ set(base))
-                raise ConflictError("changed since it was read", where=contract.name, count=len(changed), examples=changed, do="run again")
+                raise ConflictError(
+                    "changed since it was read", where=contract.name, count=len(changed), examples=changed, do="run again"
+                )
             try:
                 self._transact(contract, table, files, replace, metadata, "overwrite")
                 break
@@ -172,7 +176,9 @@ class Lake:
                     raise
         return True
 
-    def append(self, contract: TableContract, files: Sequence[DataFile], metadata: Mapping[str, str], version: int | None) -> None:
+    def append(
+        self, contract: TableContract, files: Sequence[DataFile], metadata: Mapping[str, str], version: int | None
+    ) -> None:
         """Add files to a table that is still at `version` (None: not there yet), in one transaction.
 
         Raise ConflictError when another writer has committed since: ids and sequences are handed out this way.
@@ -210,7 +216,7 @@ class Lake:
                 )  # fmt: skip
             else:
                 table.create_write_transaction(
-                    adds, mode, schema, keys, partition_filters=_filters(replace) or None, commit_properties=properties
+                    [*adds], mode, schema, keys, partition_filters=_filters(replace) or None, commit_properties=properties
                 )
         except DeltaError as error:
             if isinstance(error, CommitFailedError) or "already exists" in str(error):
@@ -260,5 +266,9 @@ def _text(value: Any) -> str:
 def _schema_difference(got: pa.Schema, wanted: pa.Schema) -> str:
     mine = {f.name: str(f.type) for f in got}
     theirs = {f.name: str(f.type) for f in wanted}
-    lines = [f"{n} is {mine.get(n, 'missing')}, wants {theirs.get(n, 'nothing')}" for n in {**theirs, **mine} if mine.get(n) != theirs.get(n)]
+    lines = [
+        f"{n} is {mine.get(n, 'missing')}, wants {theirs.get(n, 'nothing')}"
+        for n in {**theirs, **mine}
+        if mine.get(n) != theirs.get(n)
+    ]
     return "; ".join(lines) or "the order of the columns"

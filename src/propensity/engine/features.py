@@ -64,7 +64,9 @@ def make_labels(lake: Lake, region: str, dates: Sequence[dt.date], force: bool) 
     users = {d.score_date: lake.files(FEATURES, **d.partition()) for d in due}
     without = [date for date, files in users.items() if not files]
     if without:
-        raise DataError("dates without features", where=region, count=len(without), examples=without, do="run jobs/features.py first")
+        raise DataError(
+            "dates without features", where=region, count=len(without), examples=without, do="run jobs/features.py first"
+        )
     categories = load(lake).of(*lake.config.label_key)["token"].to_numpy()
     last = max(d.score_date for d in due) + dt.timedelta(days=lake.config.features.horizon_days)
     work = bucket_work(lake, region, due, min(d.score_date for d in due), last)
@@ -80,7 +82,9 @@ def _label(work: BucketWork, shared: _Labels) -> list[DataFile]:
         categories = build_labels(activity, users, due.score_date, lake.config.features.horizon_days, shared.categories)
         table = pa.table([users, categories], schema=LABELS.file_schema(lake.user_type))
         known = shared.categories.tolist()
-        files.append(lake.write(LABELS, due.partition(), due.name(work.bucket), table, label_statistics(categories, users, known)))
+        files.append(
+            lake.write(LABELS, due.partition(), due.name(work.bucket), table, label_statistics(categories, users, known))
+        )
     return files
 
 

@@ -24,14 +24,18 @@ def spark_context(config: Config) -> SparkContext:
         raise MachineError("no Java found, which Spark needs", where="engine", do=JAVA_LINE)
     # Workers take the system's Python unless told, and one thread a task is the fastest there is (docs/adr/0003).
     os.environ.update(
-        PYSPARK_PYTHON=sys.executable, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", SPARK_LOCAL_IP="127.0.0.1"
+        PYSPARK_PYTHON=sys.executable,
+        OMP_NUM_THREADS="1",
+        MKL_NUM_THREADS="1",
+        OPENBLAS_NUM_THREADS="1",
+        SPARK_LOCAL_IP="127.0.0.1",
     )
     builder = SparkSession.builder.master(config.runtime.spark.master).appName(f"propensity {config.runtime.name}")
     for key, value in _properties(config).items():
         builder = builder.config(key, value)
     try:
         session = builder.getOrCreate()
-    except Exception as error:  # noqa: BLE001  whatever the gateway raises, the JVM did not come up
+    except Exception as error:
         raise MachineError(f"Spark did not start: {error}", where=config.runtime.spark.master, do=JAVA_LINE) from error
     session.sparkContext.setLogLevel("ERROR")
     return session.sparkContext

@@ -41,7 +41,9 @@ def examine(config: Config, file: SourceFile, days: Sequence[dt.date]) -> Examin
     """Read one file, count what the events gate judges, and collect its tokens."""
     events, region, day = _within(config, file, days)
     source = next(s for s in config.tables.events if s.name == file.source)
-    tokens = {(source.event_type, name, v) for name in source.fields for v in pc.unique(events[name]).to_pylist() if v is not None}
+    tokens = {
+        (source.event_type, name, v) for name in source.fields for v in pc.unique(events[name]).to_pylist() if v is not None
+    }
     said = None if file.day is None else day_number(file.day)
     return Examined(tally(events, source, file.path, region, day, said), tokens)
 
@@ -79,14 +81,16 @@ def aggregate(config: Config, file: SourceFile, days: Sequence[dt.date], index: 
     rows = np.concatenate([row for row, _ in parts])
     nobody = "" if config.tables.user_id == "string" else 0
     bucket = buckets_of(events["user_id"].combine_chunks().fill_null(nobody), config.tables.buckets)
-    table = pa.table({
-        "region": pa.array(region[rows], pa.string()),
-        "bucket": pa.array(bucket[rows], pa.int32()),
-        "user_id": events["user_id"].take(pa.array(rows)),
-        "token": pa.array(np.concatenate([ids for _, ids in parts]), pa.int32()),
-        "day": pa.array(day[rows], pa.int32()),
-        "value": events["value"].fill_null(0.0).take(pa.array(rows)),
-    })
+    table = pa.table(
+        {
+            "region": pa.array(region[rows], pa.string()),
+            "bucket": pa.array(bucket[rows], pa.int32()),
+            "user_id": events["user_id"].take(pa.array(rows)),
+            "token": pa.array(np.concatenate([ids for _, ids in parts]), pa.int32()),
+            "day": pa.array(day[rows], pa.int32()),
+            "value": events["value"].fill_null(0.0).take(pa.array(rows)),
+        }
+    )
     keys = ["region", "bucket", "user_id", "token", "day"]
     summed = table.group_by(keys, use_threads=False).aggregate([("value", "sum"), ([], "count_all")])
     return _split(summed)
@@ -101,7 +105,9 @@ def _tokens_of(events: pa.Table, event_type: str, name: str, index: TokenIndex, 
 
 def _split(summed: pa.Table) -> dict[GroupKey, pa.Table]:
     days = summed["day"].cast(pa.int32()).to_numpy()
-    month = np.array([day_of(int(d)).isoformat()[:7] for d in np.unique(days)], dtype=object)[np.unique(days, return_inverse=True)[1]]
+    month = np.array([day_of(int(d)).isoformat()[:7] for d in np.unique(days)], dtype=object)[
+        np.unique(days, return_inverse=True)[1]
+    ]
     keyed = summed.append_column("month", pa.array(month, pa.string()))
     result = {}
     for key in keyed.group_by(["region", "month", "bucket"], use_threads=False).aggregate([]).to_pylist():

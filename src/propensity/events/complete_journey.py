@@ -6,7 +6,6 @@ baskets, is at most 369 (the median), else to ``south``.
 """
 
 import datetime as dt
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,11 +33,11 @@ def prepare(raw: Path) -> dict[str, int]:
     data = _package_folder()
     purchases = _purchases(data)
     region = purchases.drop_duplicates("household_id").set_index("household_id")["region"]
-    days = _write_days(raw / "purchases", purchases, "transaction_timestamp")
+    written = _write_days(raw / "purchases", purchases, "transaction_timestamp")
     _write_days(raw / "redemptions", _with_region(_redemptions(data), region), "redemption_date")
     _write_days(raw / "campaigns", _with_region(_campaigns(data), region), "start_date")
-    marker.write_text(f"{days} {len(purchases)}")
-    return {"days": days, "rows": len(purchases), "skipped": 0}
+    marker.write_text(f"{written} {len(purchases)}")
+    return {"days": written, "rows": len(purchases), "skipped": 0}
 
 
 def _package_folder() -> Path:
@@ -76,7 +75,8 @@ def _campaigns(data: Path) -> pd.DataFrame:
     described = pd.read_parquet(data / "campaign_descriptions.parquet")
     frame = targeted.merge(described, on="campaign_id")
     # A campaign that began before the data has no day of its own in it: its customers learn of it on the first day.
-    frame["start_date"] = frame["start_date"].clip(lower=pd.Timestamp("2017-01-01"))
+    first = pd.Timestamp("2017-01-01")
+    frame["start_date"] = frame["start_date"].where(frame["start_date"] >= first, first)
     return frame.sort_values(["start_date", "household_id", "campaign_id"], kind="stable")
 
 
@@ -96,4 +96,4 @@ def _write_days(folder: Path, frame: pd.DataFrame, time: str) -> int:
 def _write_day(folder: Path, day: dt.date, rows: pd.DataFrame) -> None:
     path = folder / f"date={day.isoformat()}.parquet"
     pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(), path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    path.with_suffix(".tmp").replace(path)

@@ -65,7 +65,9 @@ def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False) -> La
 def landed(lake: Lake, region: str) -> dict[dt.date, tuple[str, str]]:
     """Return day -> (digest of its activity, fingerprint of its source) for all that has landed in a region."""
     rows = lake.read_rows(LANDED, region=region)
-    return dict(zip(rows["event_date"].to_pylist(), zip(rows["digest"].to_pylist(), rows["source"].to_pylist(), strict=True), strict=True))
+    return dict(
+        zip(rows["event_date"].to_pylist(), zip(rows["digest"].to_pylist(), rows["source"].to_pylist(), strict=True), strict=True)
+    )
 
 
 # -- groups, manifest, commit ------------------------------------------------------------------------------------------
@@ -97,7 +99,12 @@ def manifest_path(config: Config, landing_id: str, region: str) -> Path:
 
 
 def write_manifest(
-    lake: Lake, landing: Landing, region: str, groups: Iterable[Group], written: Iterable[tuple[DataFile, dict[str, str]]], found: Tally
+    lake: Lake,
+    landing: Landing,
+    region: str,
+    groups: Iterable[Group],
+    written: Iterable[tuple[DataFile, dict[str, str]]],
+    found: Tally,
 ) -> None:
     """Write a region's manifest: what the gate judges and what it commits on a pass."""
     mine, files = list(groups), list(written)
@@ -113,7 +120,9 @@ def write_manifest(
         "files": [asdict(f) for f, _ in files],
         "periods": sorted(periods),
         "base": sorted(f.path for g in mine for f in g.existing if f.partition["period"] in periods),
-        "days": {d: {"digest": _combine(sorted(x)), "source": landing.sources[dt.date.fromisoformat(d)]} for d, x in digests.items()},
+        "days": {
+            d: {"digest": _combine(sorted(x)), "source": landing.sources[dt.date.fromisoformat(d)]} for d, x in digests.items()
+        },
         "statistics": found.rows(region, numbers, numbers),
         "examples": found.examples,
     }

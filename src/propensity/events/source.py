@@ -68,7 +68,9 @@ def _undated(source: EventSource, pattern: str) -> list[SourceFile]:
     info = fs.get_file_info(path)
     if info.type == pafs.FileType.Directory:
         listing = fs.get_file_info(pafs.FileSelector(path, recursive=True))
-        files = sorted((i for i in listing if i.type == pafs.FileType.File and i.path.endswith(".parquet")), key=lambda i: str(i.path))
+        files = sorted(
+            (i for i in listing if i.type == pafs.FileType.File and i.path.endswith(".parquet")), key=lambda i: str(i.path)
+        )
     else:
         files = [info] if info.type == pafs.FileType.File else []
     if not files and not source.optional:
@@ -124,7 +126,9 @@ def _canonical(raw: pa.Table, source: EventSource, user_type: str, file: SourceF
     user = _cast(raw, names.user_id, USER_TYPES[user_type], pa.types.is_integer if user_type == "int64" else _is_text, file)
     time = _cast(raw, names.event_time, TIME, pa.types.is_temporal, file)
     region = _cast(raw, names.region, pa.string(), _is_name, file) if names.region else pa.nulls(len(raw), pa.string())
-    value = _cast(raw, names.value, pa.float64(), _is_number, file) if names.value else pa.array([0.0]).take(pa.array([0] * len(raw)))
+    value = (
+        _cast(raw, names.value, pa.float64(), _is_number, file) if names.value else pa.array([0.0]).take(pa.array([0] * len(raw)))
+    )
     fields = {name: _cast(raw, column, pa.string(), _is_name, file) for name, column in source.fields.items()}
     return pa.table({"user_id": user, "region": region, "event_time": time, "value": value, **fields})
 

@@ -31,4 +31,5 @@ def _text_keys(texts: pa.Array) -> npt.NDArray[np.uint64]:
     powers = np.cumprod(np.full(max(int(lengths.max(initial=0)), 1), _PRIME, np.uint64))
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(letters * powers[position], dtype=np.uint64)])
     relative = offsets - offsets[0]
-    return running[relative[1:]] - running[relative[:-1]]
+    keys: npt.NDArray[np.uint64] = running[relative[1:]] - running[relative[:-1]]
+    return keys

@@ -85,9 +85,8 @@ def concat(batches: Sequence[SparseBatch]) -> SparseBatch:
     """Return the users of all batches, one after the other."""
     if not batches:
         return SparseBatch(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(1, np.int64))
-    offsets = [np.zeros(1, np.int64)]
-    for batch in batches:
-        offsets.append(batch.offsets[1:] + offsets[-1][-1])
+    starts = np.cumsum([0, *(len(b.indices) for b in batches)])
+    offsets = [np.zeros(1, np.int64), *(b.offsets[1:] + start for b, start in zip(batches, starts, strict=False))]
     return SparseBatch(
         np.concatenate([b.indices for b in batches]),
         np.concatenate([b.values for b in batches]),

@@ -1,4 +1,4 @@
-"""Which feature and label files a day consists of: named by a digest of what they are made from, so that what is done stays done."""
+"""Which feature and label files a day consists of: named by a digest of what they are made from, so what is done stays done."""
 
 import datetime as dt
 import hashlib

@@ -52,7 +52,10 @@ class Vocabulary:
         if first + len(new) > MAX_TOKENS:
             raise DataError(f"more than {MAX_TOKENS:,} tokens", where="tokens", do="leave out the field with the most values")
         types, fields, values = (list(column) for column in zip(*new, strict=True)) if new else ([], [], [])
-        columns = [pa.array(range(first, first + len(new)), pa.int32()), *(pa.array(c, pa.string()) for c in (types, fields, values))]
+        columns = [
+            pa.array(range(first, first + len(new)), pa.int32()),
+            *(pa.array(c, pa.string()) for c in (types, fields, values)),
+        ]
         return pa.table(columns, schema=TOKENS.file_schema("int64"))
 
     def by_key(self) -> dict[Key, tuple[pa.Array, npt.NDArray[np.int32]]]:

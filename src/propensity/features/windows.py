@@ -7,6 +7,7 @@ without an event has no entry.
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,8 @@ class _Pairs:
 
     def _window(self, kind: str, days: int) -> npt.NDArray[np.float32]:
         inside = self.ago <= days
-        amount = {"count": self.count, "value": self.value, "days": np.ones(len(inside), np.int32)}[kind]
+        amounts: dict[str, npt.NDArray[Any]] = {"count": self.count, "value": self.value, "days": np.ones(len(inside), np.int32)}
+        amount = amounts[kind]
         total = np.add.reduceat(np.where(inside, amount, 0).astype(np.float64), self.first)
         result: npt.NDArray[np.float32] = (np.sign(total) * np.log1p(np.abs(total))).astype(np.float32)
         return result

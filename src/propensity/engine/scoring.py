@@ -1,0 +1,121 @@
+"""Scoring, bucket by bucket: a feature file and the champion's bundle give a score file, staged for the gate."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from propensity.contracts import FEATURES, SCORES
+from propensity.engine.buckets import map_buckets
+from propensity.errors import BundleError
+from propensity.features.csr import SparseBatch, from_arrow
+from propensity.features.store import committed
+from propensity.quality.staged import StagedScores, staged_path, write_staged
+from propensity.quality.statistics import score_statistics
+from propensity.storage import DataFile, Lake
+
+if TYPE_CHECKING:
+    from propensity.pipeline.predictor import Pipeline, Scores
+
+BATCH = 1024
+"""Users scored at once: the (users, categories) matrix stays in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The one model version that a run scores with."""
+
+    version: str
+    digest: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class _Run:
+    lake: Lake
+    run_id: str
+    partition: Mapping[str, str]
+    champion: Champion
+    force: bool
+
+
+def score_region(lake: Lake, region: str, date: dt.date, champion: Champion, force: bool) -> tuple[StagedScores, bool]:
+    """Score every customer with a feature row at `date`; return what is staged and whether it had been before.
+
+    The run's id is a digest of features, bundle and K: the same inputs have the same id, and the same bytes.
+    Raise DataError without features, BundleError when the bundle is not the champion's or not intact.
+    """
+    features = committed(lake, region, date)
+    run_id = _run_id(lake, region, date, champion, features)
+    partition = {"region": region, "score_date": date.isoformat()}
+    names = [_name(run_id, file) for file in features]
+    done = [lake.stat(SCORES, partition, name) for name in names]
+    finished = [file for file in done if file is not None]
+    if not force and len(finished) == len(names) and staged_path(lake.config, run_id).is_file():
+        return StagedScores(run_id, **partition, model_version=champion.version, files=tuple(finished)), True
+    run = _Run(lake, run_id, partition, champion, force)
+    files = map_buckets(lake.config, _score, features, run, f"{region}: buckets scored")
+    staged = StagedScores(run_id, **partition, model_version=champion.version, files=tuple(files))
+    write_staged(lake.config, staged)
+    return staged, False
+
+
+def _run_id(lake: Lake, region: str, date: dt.date, champion: Champion, features: list[DataFile]) -> str:
+    parts = [region, date.isoformat(), champion.version, champion.digest, lake.config.models.top_k, [f.path for f in features]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+
+
+def _name(run_id: str, features: DataFile) -> str:
+    bucket = features.path.rsplit("/", 1)[-1].split("-", 1)[0]
+    return f"{bucket}-{run_id}"
+
+
+_pipelines: dict[str, "Pipeline"] = {}
+"""One model in a worker process, however many buckets it scores."""
+
+
+def _pipeline(champion: Champion) -> "Pipeline":
+    if champion.digest not in _pipelines:
+        from propensity.models.loading import load_pipeline  # torch is a worker's business, not the driver's
+
+        if not champion.folder.is_dir():
+            raise BundleError("no such bundle", where=str(champion.folder), do="train and promote a model for this region")
+        _pipelines.clear()
+        _pipelines[champion.digest] = load_pipeline(champion.folder, champion.digest, threads=1)
+    return _pipelines[champion.digest]
+
+
+def _score(features: DataFile, run: _Run) -> DataFile:
+    lake, name = run.lake, _name(run.run_id, features)
+    done = None if run.force else lake.stat(SCORES, run.partition, name)
+    if done is not None:
+        return done
+    pipeline = _pipeline(run.champion)
+    rows = lake.read(FEATURES.name, features).combine_chunks()
+    parts = [_table(lake, run, users, pipeline.score(batch, lake.config.models.top_k)) for users, batch in _batches(rows)]
+    table = pa.concat_tables([SCORES.file_schema(lake.user_type).empty_table(), *parts]).combine_chunks()
+    return lake.write(SCORES, run.partition, name, table, score_statistics(table))
+
+
+def _batches(rows: pa.Table) -> Iterator[tuple[pa.Array, SparseBatch]]:
+    for batch in rows.to_batches(max_chunksize=BATCH):
+        yield batch["user_id"], from_arrow(batch["indices"], batch["values"])
+
+
+def _table(lake: Lake, run: _Run, users: pa.Array, scores: "Scores") -> pa.Table:
+    count, k = scores.categories.shape
+    offsets = pa.array(range(0, (count + 1) * k, k), pa.int32()) if k else pa.array([0] * (count + 1), pa.int32())
+    columns: list[Any] = [
+        users,
+        pa.ListArray.from_arrays(offsets, pa.array(scores.categories.ravel(), pa.int32())),
+        pa.ListArray.from_arrays(offsets, pa.array(scores.probabilities.ravel(), pa.float32())),
+        pa.array(scores.sources(), pa.string()),
+        pa.array([run.champion.version] * count, pa.string()),
+        pa.array([run.run_id] * count, pa.string()),
+    ]
+    return pa.table(columns, schema=SCORES.file_schema(lake.user_type))
