@@ -13,8 +13,8 @@ features → score with the champion → check the scores → publish to the sco
 **What to expect.** `land` brings in the days of the features' window that have not landed: a daily run lands one day.  The
 champion is looked up once, in `champion`; its version and digest are passed on, so a run never mixes two models.  One region
 that fails does not stop another; what was published before stays as it was.  Running a day again, by hand or in a backfill,
-leaves exactly one set of rows and skips what is finished.  A run that an announcement started scores the announced regions, for the day
-they were trained for.
+leaves exactly one set of rows and skips what is finished.  A run that an announcement started scores the announced regions, for
+the day they were trained for.
 
 **A week again:** `airflow backfill create --dag-id propensity_score --from-date 2017-12-26 --to-date 2018-01-01`
 
