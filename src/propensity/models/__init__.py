@@ -1,0 +1,1 @@
+"""What is learned: the network, how it is trained, judged and promoted."""

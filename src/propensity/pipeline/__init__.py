@@ -1,0 +1,1 @@
+"""What scores: predictors, the pipeline around them, and the bundle they are kept in.  No torch here."""

@@ -1,0 +1,186 @@
+"""A model version on disk: one folder whose every byte is accounted for.
+
+``pipeline.json`` says what the pipeline is and holds the size and sha256 of every other file, so its own sha256 is the
+bundle's digest.  Arrays are safetensors.  Golden rows are real feature rows with the scores the trainer computed.
+"""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_tensors
+from safetensors.numpy import save as format_tensors
+
+from propensity.errors import BundleError, DataError, MachineError
+from propensity.features.csr import FloatArray, SparseBatch
+from propensity.pipeline.predictor import Pipeline
+
+FORMAT = 1
+MANIFEST = "pipeline.json"
+GOLDEN = "golden.safetensors"
+WEIGHTS = "weights.safetensors"
+MANIFEST_LIMIT = 64 * 2**20
+"""Bytes; a larger manifest is not ours."""
+GOLDEN_TOLERANCE = 1e-5
+"""How far a golden row's probability may lie from the trainer's: another processor rounds differently."""
+TRAIN_AGAIN = "copy the bundle again, or train again with --force"
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Rows with their expected probabilities."""
+
+    batch: SparseBatch
+    expected: FloatArray
+    """(G, C)."""
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what is stored."""
+        rows: dict[str, npt.NDArray[Any]] = {"indices": self.batch.indices, "values": self.batch.values, "offsets": self.batch.offsets}
+        return {**rows, "expected": self.expected}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read whole and found intact."""
+
+    path: Path
+    digest: str
+    """sha256 of pipeline.json."""
+    manifest: Mapping[str, Any]
+    tensors: Mapping[str, npt.NDArray[Any]]
+    golden: Golden
+
+    @property
+    def kind(self) -> str:
+        """Return which family of models it is."""
+        return str(self.manifest["kind"])
+
+    @property
+    def version(self) -> str:
+        """Return the version's name."""
+        return str(self.manifest["version"])
+
+
+def save_bundle(folder: Path, manifest: Mapping[str, Any], tensors: Arrays, golden: Golden) -> str:
+    """Write a bundle, whole or not at all, in the place of what was there; return its digest.
+
+    The same content gives the same bytes.
+    """
+    files = {WEIGHTS: _format(tensors), GOLDEN: _format(golden.arrays())}
+    described = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()}
+    files[MANIFEST] = json.dumps({"format": FORMAT, **manifest, "files": described}, indent=1, sort_keys=True).encode()
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    retired = temporary.with_name(temporary.name + ".old")
+    try:
+        temporary.mkdir(parents=True)
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        if folder.exists():
+            folder.replace(retired)
+        temporary.replace(folder)
+    except OSError as error:
+        raise MachineError(f"could not write: {error}", where=str(folder), do="free disk space, then run again") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
+    return sha256(files[MANIFEST])
+
+
+def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
+    """Read a bundle; raise BundleError unless every byte is what `digest` and the manifest say."""
+    data = _read(folder, MANIFEST, None)
+    found = sha256(data)
+    if digest is not None and found != digest:
+        raise BundleError(f"the bundle's digest is {found[:12]}, not {digest[:12]}", where=str(folder), do=TRAIN_AGAIN)
+    manifest = _manifest(data, folder)
+    arrays = {name: _parse(_read(folder, name, manifest["files"][name]), folder / name) for name in (WEIGHTS, GOLDEN)}
+    return Bundle(folder, found, manifest, arrays[WEIGHTS], _golden(arrays[GOLDEN], folder))
+
+
+def bundle_digest(folder: Path) -> str | None:
+    """Return the digest of the bundle in a folder without reading its arrays, or None when there is none."""
+    path = folder / MANIFEST
+    return sha256(path.read_bytes()) if path.is_file() else None
+
+
+def replay_golden(bundle: Bundle, pipeline: Pipeline) -> float:
+    """Score the golden rows; return the largest difference; raise BundleError when it is above GOLDEN_TOLERANCE."""
+    got = pipeline.predict_batch(bundle.golden.batch)
+    if got.shape != bundle.golden.expected.shape:
+        raise BundleError(f"golden rows gave {got.shape} scores, not {bundle.golden.expected.shape}", where=str(bundle.path))
+    worst = np.abs(got - bundle.golden.expected)
+    if not (worst <= GOLDEN_TOLERANCE).all():
+        raise BundleError(
+            f"golden rows do not give the scores they gave in training: largest difference {np.nanmax(worst):.2e}",
+            where=str(bundle.path),
+            count=int((~(worst <= GOLDEN_TOLERANCE)).sum()),
+            do="score with the library versions the bundle was made with, or train again",
+        )
+    return float(worst.max(initial=0.0))
+
+
+def sha256(data: bytes) -> str:
+    """Return the sha256 of some bytes as text."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _format(arrays: Arrays) -> bytes:
+    return bytes(format_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes:
+    """Return a file's bytes after looking at its kind and size, so that nothing huge or foreign is ever read."""
+    path = folder / name
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{name} is missing or not a plain file", where=str(folder), do=TRAIN_AGAIN)
+    size = path.stat().st_size
+    if described is None and size > MANIFEST_LIMIT:
+        raise BundleError(f"{name} has {size:,} bytes", where=str(folder), do=TRAIN_AGAIN)
+    if described is not None and size != described["bytes"]:
+        raise BundleError(f"{name} has {size:,} bytes, not {described['bytes']}", where=str(folder), do=TRAIN_AGAIN)
+    data = path.read_bytes()
+    if described is not None and sha256(data) != described["sha256"]:
+        raise BundleError(f"{name} is damaged: its sha256 is not the manifest's", where=str(folder), do=TRAIN_AGAIN)
+    return data
+
+
+def _manifest(data: bytes, folder: Path) -> Mapping[str, Any]:
+    try:
+        manifest = json.loads(data)
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise BundleError(f"{MANIFEST} is not JSON", where=str(folder), do=TRAIN_AGAIN) from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not {"kind", "version", "files"} <= set(manifest):
+        raise BundleError(f"{MANIFEST} is not a bundle of format {FORMAT}", where=str(folder), do=TRAIN_AGAIN)
+    files = manifest["files"] if isinstance(manifest["files"], dict) else {}
+    if set(files) != {WEIGHTS, GOLDEN} or any(set(v) != {"bytes", "sha256"} for v in files.values()):
+        raise BundleError(f"{MANIFEST} does not describe exactly {WEIGHTS} and {GOLDEN}", where=str(folder), do=TRAIN_AGAIN)
+    return manifest
+
+
+def _parse(data: bytes, path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        return dict(parse_tensors(data))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BundleError(f"not safetensors: {error}", where=str(path), do=TRAIN_AGAIN) from None
+
+
+def _golden(arrays: Arrays, folder: Path) -> Golden:
+    missing = {"indices", "values", "offsets", "expected"} - set(arrays)
+    if missing:
+        raise BundleError(f"{GOLDEN} lacks {sorted(missing)}", where=str(folder), do=TRAIN_AGAIN)
+    try:
+        batch = SparseBatch(arrays["indices"], arrays["values"], arrays["offsets"]).check()
+    except DataError as error:
+        raise BundleError(f"{GOLDEN}: {error.what}", where=str(folder), do=TRAIN_AGAIN) from None
+    return Golden(batch, arrays["expected"])
