@@ -123,10 +123,12 @@ def swap_in(
 
     Raise DataError, with the old rows still published, when the load does not hold `expected` customers, each once.
     """
-    table, leaf = sql.Identifier(load.table), sql.Identifier(leaf_table(load.region, load.score_date))
+    name = leaf_table(load.region, load.score_date)
+    table, leaf = sql.Identifier(load.table), sql.Identifier(name)
+    key, leaf_key = sql.Identifier(f"{load.table}_pkey"), sql.Identifier(f"{name}_pkey")
     parent = sql.Identifier(region_table(load.region))
     try:
-        connection.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (user_id)").format(table))
+        connection.execute(sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY (user_id)").format(table, key))
     except psycopg.errors.UniqueViolation as error:
         detail = [error.diag.message_detail]
         do = "score this day again with --force"
@@ -135,11 +137,12 @@ def swap_in(
     with connection.transaction():
         _demand_rows(connection, load, publication, expected)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parent))
-        if connection.execute("SELECT to_regclass(%s)", [leaf_table(load.region, load.score_date)]).fetchone() != (None,):
+        if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,):
             connection.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, leaf))
             connection.execute(sql.SQL("DROP TABLE {}").format(leaf))
         connection.execute(ATTACH.format(parent, table, load.score_date))
         connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(table, leaf))
+        connection.execute(sql.SQL("ALTER TABLE {} RENAME CONSTRAINT {} TO {}").format(leaf, key, leaf_key))
         _enter(connection, names, publication)
         connection.execute("DELETE FROM loads WHERE load = %s", [load.table])
 
