@@ -12,6 +12,7 @@ from tests.support.postgres import PASSWORD
 from tests.support.scores import CATEGORIES, DATE, in_lake, published, rows_in, run_here, score_lake, score_table, single, stage
 
 from propensity.contracts import SCORES
+from propensity.delivery import report
 from propensity.delivery.database import connected, database_url, prepare, shown
 from propensity.delivery.load import COLUMNS, copy_file, encode, open_load
 from propensity.delivery.publish import publish
@@ -104,7 +105,7 @@ def test_a_lost_file_stops_before_anything_is_written(tmp_path, database_address
     publish(lake, stage(lake, "old"), database_address, run_here)
     staged = stage(lake, "new")
     (tmp_path / "home" / "own_events" / "lake" / "scores" / staged.files[1].path).unlink()
-    with pytest.raises(DataError, match="gone.*00001-new"):
+    with pytest.raises(DataError, match=r"gone.*00001-new"):
         publish(lake, staged, database_address, run_here)
     assert {row[-1] for row in published(database_address)} == {row[-1] for row in in_lake(lake)} == {"old"}
 
@@ -188,7 +189,8 @@ def test_any_user_id_and_any_number_of_categories_arrive_as_they_are(tmp_path_fa
     table = score_table(Lake, users, "run'1;--", seed=len(users), k=k)
     with psycopg.connect(postgres_server) as connection:
         connection.execute(
-            "CREATE TEMP TABLE t (n serial, user_id text, categories int[], scores real[], score_source text, model_version text, run_id text)"
+            "CREATE TEMP TABLE t (n serial, user_id text, categories int[], scores real[], "
+            "score_source text, model_version text, run_id text)"
         )
         with connection.cursor().copy(f"COPY t ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv)") as sink:
             for chunk in encode(table, rows):
@@ -212,3 +214,21 @@ def test_integer_ids_arrive_as_they_are(postgres_server):
         with connection.cursor().copy("COPY t FROM STDIN (FORMAT csv)") as sink:
             sink.write(text)
         assert connection.execute("SELECT array_agg(user_id) FROM t").fetchone() == (users.to_pylist(),)
+
+
+def test_the_report_counts_partitions_and_names_categories(tmp_path, database_address):
+    assert report.partitions(database_address) == []
+    lake = score_lake(tmp_path)
+    publish(lake, stage(lake, "run1", users=30), database_address, run_here)
+    publish(lake, stage(lake, "run2", users=20, region="coast"), database_address, run_here)
+    assert report.partitions(database_address) == [
+        report.Partition("alps", DATE, "run1", "v1", 30),
+        report.Partition("coast", DATE, "run2", "v1", 20),
+    ]
+    assert [p.region for p in report.partitions(database_address, "coast")] == ["coast"]
+    found = report.customers(database_address, "alps", DATE, limit=4, top=2)
+    best = sorted(published(database_address), key=lambda row: -row[2][0])[:4]
+    assert [c.user_id for c in found] == [row[0] for row in best]
+    for customer, row in zip(found, best, strict=True):
+        assert [name for name, _ in customer.top] == [f"topic {c}" for c in row[1][:2]]
+        assert [np.float32(score) for _, score in customer.top] == row[2][:2]
