@@ -1,9 +1,15 @@
 """Fixtures that several rooms of tests share."""
 
+import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+# Spark workers and jobs are processes of their own: they find the project where this one does.
+os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("src", "jobs", "plugins", "."))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,9 @@ from propensity.config import Config
 from propensity.errors import MachineError
 
 JAVA_LINE = "install Java 17: apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
+PACKAGE = Path(__file__).parents[2]
+"""The folder that workers import the library from."""
+
 LOGGING = Path(__file__).with_name("log4j2.properties")
 QUICK_START = f"-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Dlog4j2.configurationFile={LOGGING.as_uri()}"
 """The JVM only shuffles bytes and starts tasks: a quick start matters, its compiler does not."""
@@ -22,9 +25,10 @@ def spark_context(config: Config) -> SparkContext:
     """Return the running Spark context, starting it the first time; raise MachineError when there is no Java."""
     if shutil.which("java") is None and not (Path(os.environ.get("JAVA_HOME", "/nowhere")) / "bin" / "java").exists():
         raise MachineError("no Java found, which Spark needs", where="engine", do=JAVA_LINE)
-    # Workers take the system's Python unless told, and one thread a task is the fastest there is (docs/adr/0003).
+    # Workers take the system's Python unless told.  One thread a task: two tasks of one thread score twice what one of two does.
     os.environ.update(
         PYSPARK_PYTHON=sys.executable,
+        PYTHONPATH=os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")])),
         OMP_NUM_THREADS="1",
         MKL_NUM_THREADS="1",
         OPENBLAS_NUM_THREADS="1",
