@@ -46,7 +46,11 @@ class Golden:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what is stored."""
-        rows: dict[str, npt.NDArray[Any]] = {"indices": self.batch.indices, "values": self.batch.values, "offsets": self.batch.offsets}
+        rows: dict[str, npt.NDArray[Any]] = {
+            "indices": self.batch.indices,
+            "values": self.batch.values,
+            "offsets": self.batch.offsets,
+        }
         return {**rows, "expected": self.expected}
 
 

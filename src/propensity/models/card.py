@@ -1,0 +1,5 @@
+CARD = "model_card.html"
+
+
+def render_card(*a):
+    return "x"
