@@ -5,7 +5,7 @@ footer or a manifest.  ``examples`` holds at most five strings for each check, f
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,30 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propensity.errors import MAX_EXAMPLES
+from propensity.features.csr import IntArray, OffsetArray, SparseBatch
+
+NAMED_AT_MOST = 1000
+"""Of so many bad entries, the first ones, examples are chosen: a broken table must not cost a name for each row."""
 
 BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int32]
-OffsetArray = npt.NDArray[np.int64]
 Statistics = dict[str, Any]
 
 
-class Sparse(Protocol):
-    """What is needed of a sparse batch; the rooms `features` and `quality` do not import each other."""
-
-    @property
-    def indices(self) -> IntArray:
-        """(N,) feature ids."""
-
-    @property
-    def values(self) -> npt.NDArray[np.float32]:
-        """(N,) feature values."""
-
-    @property
-    def offsets(self) -> OffsetArray:
-        """(B + 1,) where each row starts."""
-
-
-def feature_statistics(batch: Sparse, users: pa.Array) -> Statistics:
+def feature_statistics(batch: SparseBatch, users: pa.Array) -> Statistics:
     """Count what a feature gate wants to know of B users: ``batch`` (B rows) and ``users`` (B,)."""
     lengths = np.diff(batch.offsets)
     owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -171,7 +157,8 @@ def _named(users: pa.Array | pa.ChunkedArray, flag: BoolArray) -> list[str]:
 
 
 def _named_by(users: pa.Array | pa.ChunkedArray, rows: npt.NDArray[Any]) -> list[str]:
-    return [f"user {users[int(row)].as_py()}" for row in dict.fromkeys(rows.tolist())][:MAX_EXAMPLES]
+    names = dict.fromkeys(f"user {users[int(row)].as_py()}" for row in rows[:NAMED_AT_MOST].tolist())
+    return list(names)[:MAX_EXAMPLES]
 
 
 def _with_value(users: pa.ChunkedArray, owner: npt.NDArray[Any], values: npt.NDArray[Any], flag: BoolArray) -> list[str]:
