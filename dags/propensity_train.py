@@ -60,7 +60,8 @@ with DAG(
     redo = {"force": run["force"]}
     window = {"purpose": "training", **redo}
 
-    landed = job("land", {"regions": run, **day, **window}, pool=LANDING)
+    landed = job("land", {**day, **window}, pool=LANDING)  # all regions at once
+    run >> landed
 
     @task_group
     def each_region(region: str) -> Any:

@@ -84,12 +84,18 @@ class Api:
         answer = self.http.get(path, params={"map_index": task["map_index"], "full_content": "true"})
         if answer.is_error:
             return []
-        entries = answer.json().get("content", [])
-        return [str(entry.get("event", "")) if isinstance(entry, dict) else str(entry) for entry in entries]
+        return [_line(entry) for entry in answer.json().get("content", [])]
 
 
 def _path(task: Mapping[str, Any]) -> str:
     return f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+
+
+def _line(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    details = entry.get("error_detail") or []
+    return f"error: {details[0]['exc_value']}" if details else str(entry.get("event", ""))
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -104,8 +104,8 @@ class JobOperator(BaseOperator):
         error = ""
         for raw in lines or ():
             line = raw.rstrip()
-            if line.startswith(ERROR_MARK):
-                error = line.removeprefix(ERROR_MARK)
+            if line.startswith((ERROR_MARK, f"{self.job}.py: {ERROR_MARK}")):  # the latter: arguments that the job does not take
+                error = line.partition(ERROR_MARK)[2]
             self.log.info("%s", line)
         return error
 
