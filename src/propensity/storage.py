@@ -234,6 +234,7 @@ def _remote(root: str, options: Mapping[str, str]) -> tuple[pafs.FileSystem, str
         region=options.get("AWS_REGION") or os.environ.get("AWS_REGION", "us-east-1"),
         access_key=options.get("AWS_ACCESS_KEY_ID"),
         secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+        allow_delayed_open=True,  # a file of one part is one request, not three
     )
     return fs, rest
 
