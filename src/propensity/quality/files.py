@@ -3,7 +3,7 @@
 import fcntl
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from propensity.errors import MachineError
@@ -17,7 +17,8 @@ def write_atomically(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         do = "free disk space or mend the folder, then run again"
         raise MachineError(f"could not write: {error}", where=str(path), do=do) from None
 
