@@ -1,29 +1,71 @@
-"""``python -m ops demo | up``."""
+"""``python -m ops demo | up | down | java | browser``."""
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 
-from ops.demo import demo
-from ops.up import up
 from propensity.errors import PropensityError
+
+WIDE = 120
+
+
+def _demo(arguments: argparse.Namespace, console: Console) -> None:
+    from ops.demo import demo
+
+    demo(arguments.score_date or None, console)
+
+
+def _up(_: argparse.Namespace, console: Console) -> None:
+    from ops.up import up
+
+    up(console)
+
+
+def _down(_: argparse.Namespace, console: Console) -> None:
+    from ops.postgres import Postgres
+    from propensity.config import load_config
+
+    config = load_config()
+    Postgres(config.home, config.runtime.database.port).stop()
+    console.print("The database is stopped.")
+
+
+def _java(_: argparse.Namespace, console: Console) -> None:
+    from ops.java import java_home
+
+    java_home(console.print)
+
+
+def _browser(_: argparse.Namespace, console: Console) -> None:
+    from ops.browser import chromium
+
+    chromium(console.print)
+
+
+Command = Callable[[argparse.Namespace, Console], None]
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "demo": (_demo, "the main job, start to end"),
+    "up": (_up, "everything up, until Ctrl-C"),
+    "down": (_down, "stop a database that a killed run left behind"),
+    "java": (_java, "find or install the Java that Spark needs"),
+    "browser": (_browser, "find or install the Chromium that the tests drive"),
+}
 
 
 def main() -> int:
     """Run the command; one line and status 2 for a refusal."""
     parser = argparse.ArgumentParser(prog="python -m ops", description="The whole project on this machine.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    shown = commands.add_parser("demo", help="the main job, start to end")
-    shown.add_argument("--score-date", help="YYYY-MM-DD; the last day of the schedule unless given")
-    commands.add_parser("up", help="everything up, until Ctrl-C")
+    for name, (_, says) in COMMANDS.items():
+        command = commands.add_parser(name, help=says, allow_abbrev=False)
+        if name == "demo":
+            command.add_argument("--score-date", help="YYYY-MM-DD; the last day of the schedule unless given")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
     try:
-        if arguments.command == "demo":
-            demo(arguments.score_date or None, console)
-        else:
-            up(console)
+        COMMANDS[arguments.command][0](arguments, console)
     except PropensityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

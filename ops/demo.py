@@ -80,6 +80,6 @@ def default_date(config: Config) -> str:
 
 def _speaker(console: Console, started: float) -> Callable[[str], None]:
     def say(text: str) -> None:
-        console.print(f"[bold]{time.monotonic() - started:6.1f} s[/bold]  {text}", highlight=False)
+        console.print(f"[bold]{time.monotonic() - started:6.1f} s[/bold]  {text}", highlight=False, soft_wrap=True)
 
     return say

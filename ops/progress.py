@@ -28,7 +28,7 @@ MARKS = {
 }
 WAITING = Text("·", "dim")
 TAIL_BYTES = 8192
-NOISE = ("Running ", "WARNING", "Setting ", "To adjust ")
+NOISE = ("Running ", "WARNING", "Setting ", "To adjust ", "done {", "nothing to do {")
 TaskInstance = Mapping[str, Any]
 
 
@@ -88,7 +88,8 @@ class Progress:
                 continue
             self.told[key] = text
             seconds = f" after {task['duration']:.1f} s" if task["state"] in {"success", "failed"} and task["duration"] else ""
-            self.console.print(f"{time.monotonic() - self.started:6.1f} s  {self._name(task)}: {text}{seconds}", highlight=False)
+            line = f"{time.monotonic() - self.started:6.1f} s  {self._name(task)}: {text}{seconds}"
+            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _name(self, task: TaskInstance) -> str:
         region = self.regions.get(task["map_index"])
