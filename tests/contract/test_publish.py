@@ -13,8 +13,9 @@ from tests.support.scores import CATEGORIES, DATE, in_lake, published, rows_in, 
 
 from propensity.contracts import SCORES
 from propensity.delivery import report
+from propensity.delivery.binary import COLUMNS, encode
 from propensity.delivery.database import connected, database_url, prepare, shown
-from propensity.delivery.load import COLUMNS, copy_file, encode, open_load
+from propensity.delivery.load import copy_file, open_load
 from propensity.delivery.publish import publish
 from propensity.errors import ConfigError, ConflictError, DataError, MachineError
 
@@ -184,19 +185,23 @@ AWKWARD = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(users=st.lists(AWKWARD, unique=True, max_size=8), k=st.integers(0, CATEGORIES), rows=st.integers(1, 9))
+@given(
+    users=st.lists(AWKWARD, unique=True, max_size=8),
+    k=st.lists(st.integers(0, CATEGORIES), min_size=8, max_size=8),
+    rows=st.integers(1, 9),
+)
 def test_any_user_id_and_any_number_of_categories_arrive_as_they_are(tmp_path_factory, postgres_server, users, k, rows):
     table = score_table(Lake, users, "run'1;--", seed=len(users), k=k)
     with psycopg.connect(postgres_server) as connection:
         connection.execute(
-            "CREATE TEMP TABLE t (n serial, user_id text, categories int[], scores real[], "
+            "CREATE TEMP TABLE t (user_id text, categories int[], scores real[], "
             "score_source text, model_version text, run_id text)"
         )
-        with connection.cursor().copy(f"COPY t ({', '.join(COLUMNS)}) FROM STDIN (FORMAT csv)") as sink:
+        with connection.cursor().copy(f"COPY t ({', '.join(COLUMNS)}) FROM STDIN (FORMAT binary)") as sink:
             for chunk in encode(table, rows):
                 sink.write(chunk)
-        found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM t ORDER BY n").fetchall()
-    assert [single(row) for row in found] == [single(tuple(row.values())) for row in table.to_pylist()]
+        found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM t").fetchall()
+    assert sorted(map(single, found)) == sorted(single(tuple(row.values())) for row in table.to_pylist())
 
 
 class Lake:
@@ -208,11 +213,11 @@ class Lake:
 def test_integer_ids_arrive_as_they_are(postgres_server):
     users = pa.array([-(2**63), 0, 2**63 - 1])
     table = score_table(Lake, ["a", "b", "c"], "run", seed=1).set_column(0, "user_id", users)
-    text = b"".join(bytes(chunk) for chunk in encode(table)).decode()
     with psycopg.connect(postgres_server) as connection:
         connection.execute("CREATE TEMP TABLE t (user_id bigint, categories int[], scores real[], a text, b text, c text)")
-        with connection.cursor().copy("COPY t FROM STDIN (FORMAT csv)") as sink:
-            sink.write(text)
+        with connection.cursor().copy("COPY t FROM STDIN (FORMAT binary)") as sink:
+            for chunk in encode(table):
+                sink.write(chunk)
         assert connection.execute("SELECT array_agg(user_id) FROM t").fetchone() == (users.to_pylist(),)
 
 

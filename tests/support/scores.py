@@ -27,12 +27,13 @@ def score_lake(folder: Path) -> Lake:
     return lake
 
 
-def score_table(lake: Lake, users: list[str], run_id: str, seed: int, k: int = 3, version: str = "v1") -> pa.Table:
-    """Return scores of these users: k different categories each, descending."""
+def score_table(lake: Lake, users: list[str], run_id: str, seed: int, k: int | list[int] = 3, version: str = "v1") -> pa.Table:
+    """Return scores of these users: k different categories each (or each its own number), descending."""
     rng = np.random.default_rng(seed)
-    categories = [rng.permutation(CATEGORIES)[:k].astype(np.int32) for _ in users]
-    scores = [np.sort(rng.random(k).astype(np.float32))[::-1] for _ in users]
     count = len(users)
+    wanted = [k] * count if isinstance(k, int) else k[:count]
+    categories = [rng.permutation(CATEGORIES)[:n].astype(np.int32) for n in wanted]
+    scores = [np.sort(rng.random(n).astype(np.float32))[::-1] for n in wanted]
     columns = [users, categories, scores, ["model"] * count, [version] * count, [run_id] * count]
     schema = SCORES.file_schema(lake.user_type)
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)

@@ -10,18 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from psycopg import sql
 
 from propensity.contracts import SCORES
+from propensity.delivery.binary import COLUMNS, encode
 from propensity.delivery.database import Connection, connected, leaf_table, region_table, shown
 from propensity.errors import ConflictError, DataError
 from propensity.storage import DataFile, Lake
-
-COLUMNS = tuple(name for name, _ in SCORES.columns)
-LISTS = ("categories", "scores")
 
 LOAD_TABLE = sql.SQL(
     "CREATE TABLE {table} (LIKE scores INCLUDING ALL, "
@@ -78,7 +73,7 @@ def copy_file(file: DataFile, shared: tuple[Lake, Load]) -> int:
     Two attempts of one task at once wait for each other: the first to commit wins, the other finds the file noted.
     """
     lake, load = shared
-    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
         sql.Identifier(load.table), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     )
     with connected(load.url) as connection, connection.transaction():
@@ -99,23 +94,6 @@ def copy_file(file: DataFile, shared: tuple[Lake, Load]) -> int:
     return file.rows
 
 
-def encode(scores: pa.Table, rows: int = 8192) -> Iterator[memoryview]:
-    """Yield score rows as CSV that COPY reads, `rows` at a time: whole columns at once, no Python object a value."""
-    options = pacsv.WriteOptions(include_header=False, quoting_style="all_valid")
-    for batch in scores.to_batches(max_chunksize=rows):
-        columns = {name: batch[name] for name in COLUMNS}
-        columns |= {name: _array_text(batch[name]) for name in LISTS}
-        sink = pa.BufferOutputStream()
-        pacsv.write_csv(pa.table(columns), sink, options)
-        yield memoryview(sink.getvalue())
-
-
-def _array_text(lists: pa.ListArray) -> pa.StringArray:
-    """Return ``{1,2,3}`` for each list."""
-    texts = pa.ListArray.from_arrays(lists.offsets, lists.values.cast(pa.string()))
-    return pc.binary_join_element_wise("{", pc.binary_join(texts, ","), "}", "")
-
-
 def swap_in(
     connection: Connection, load: Load, names: Mapping[int, str], publication: Mapping[str, object], expected: int
 ) -> None:
@@ -133,7 +111,7 @@ def swap_in(
         detail = [error.diag.message_detail]
         do = "score this day again with --force"
         raise DataError("a customer has two rows of scores", where=load.table, examples=detail, do=do) from None
-    connection.execute(sql.SQL("ANALYZE {}").format(table))
+    connection.execute(sql.SQL("ANALYZE {} (user_id)").format(table))  # of arrays it takes as long as the COPY
     with connection.transaction():
         _demand_rows(connection, load, publication, expected)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parent))
