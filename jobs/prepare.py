@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from door import add_common, run_job
+from propensity.errors import ConfigError
 from propensity.events.complete_journey import prepare
 from propensity.storage import Lake
 
 
 def body(lake: Lake, _arguments: argparse.Namespace) -> Mapping[str, Any]:
     """Write the daily files, unless they are there."""
+    if lake.config.runtime.dataset is None:
+        raise ConfigError("runtime.dataset names no data set to prepare", do="your own events need no preparing: run jobs/land.py")
     counts = prepare(lake.config.home / "raw")
     return {**counts, "skipped": bool(counts["skipped"])}
 

@@ -60,7 +60,7 @@ def scoring_run(stack: Running, train: list[dict[str, Any]], facts: dict[str, st
 
 def prepare(config: Config, say: Callable[[str], None]) -> None:
     """Make the daily files of the shipped data, where the configuration reads them."""
-    if not any(source.files.startswith("{home}/raw/") for source in config.tables.events):
+    if config.runtime.dataset is None:
         return
     say("Preparing the data")
     command = [sys.executable, "jobs/prepare.py"]

@@ -68,6 +68,8 @@ class Runtime(Frozen):
 
     name: Name
     """Names the folder under PROPENSITY_HOME that everything of this configuration lives in."""
+    dataset: Literal["complete_journey"] | None = None
+    """A data set that the project ships with, whose event files ``jobs/prepare.py`` makes under ``{home}/raw``; null: your own."""
     schedule: Schedule
     lake: str | None = None
     """Where the tables live: a path or an ``s3://`` address; null for the folder `lake` in the project's home."""
