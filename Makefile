@@ -53,7 +53,7 @@ $(STAMP): requirements.txt
 	  echo "error: less than 4 GB are free here. To do: free disk space" >&2; exit 2; fi; \
 	$$python -m venv $(VENV) || { echo "error: python3.11 cannot make a virtual environment. To do: install its venv module" >&2; exit 2; }
 	@echo "Installing the Python packages (a few minutes, once)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check --requirement requirements.txt
 	@touch $@
 
 .PHONY: browser

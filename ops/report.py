@@ -14,6 +14,7 @@ from propensity.delivery.report import customers
 
 Tasks = list[dict[str, Any]]
 CUSTOMERS, TOP = 10, 3
+QUESTION = "select * from score_pairs where rank <= 3 limit 9"
 BASELINES = (("popularity", "popularity"), ("decayed_frequency", "decayed frequency"))
 OURS = "propensity_network"
 
@@ -108,7 +109,7 @@ def places(running: Running, verdicts: Mapping[str, Mapping[str, Any]], day: str
     yield "Score table", f"{config.lake}/scores (Delta), partitions region=…/score_date={day}"
     yield "Database", running.database.rpartition("@")[2] + ", table scores, view score_pairs (it runs while make up does)"
     if address.is_file():
-        yield "Ask it", f'{_near(psql)} "$(cat {_near(address)})" -c "select * from score_pairs where rank <= 3 limit 9"'
+        yield "Ask it", f'{_near(psql)} "$(cat {_near(address)})" -c "{QUESTION}"'
     yield "Data docs", _near(config.home / "data_docs" / "index.html")
     for region, told in verdicts.items():
         card = config.home / "models" / region / str(told.get("publish", {}).get("version", "")) / "model_card.html"

@@ -82,7 +82,7 @@ class JobOperator(BaseOperator):
         """Run `command` on a leash, copying its output to the log; return its status and its last error line."""
         self.log.info("Running %s", " ".join(command))
         leash = [sys.executable, "-m", "propensity_airflow.leash", str(os.getpid()), *command]
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             leash,
             cwd=ROOT,
             env=job_environment(os.environ),
@@ -94,8 +94,8 @@ class JobOperator(BaseOperator):
             start_new_session=True,
         )
         try:
-            error = self._stream(self._process.stdout)
-            return self._process.wait(), error
+            error = self._stream(process.stdout)
+            return process.wait(), error
         finally:
             # A timeout or a kill arrives as an exception here; also ends what a finished job may have left behind.
             self.on_kill()
