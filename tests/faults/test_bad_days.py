@@ -254,7 +254,7 @@ def test_a_wrong_argument_is_one_line(shop, change, words):
 def test_a_database_that_is_down_is_one_line_without_its_password_and_worth_another_try(shop, monkeypatch):
     stage(shop.lake, "some", date=str(BAD_DAY), seed=8)
     monkeypatch.setenv("PROPENSITY_DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:1/scores")
-    with pytest.raises(RefusedError, match="the database cannot be reached") as caught:
+    with pytest.raises(RefusedError, match="the scores database is not reachable") as caught:
         job("publish", "--region", "alps", "--score-date", BAD_DAY, "--run-id", "some")
     assert (caught.value.status, caught.value.line.count("\n")) == (3, 1)
     assert "hunter2" not in caught.value.line

@@ -106,7 +106,7 @@ def connected(url: str) -> Iterator[Connection]:
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="propensity")
     except psycopg.Error as error:
-        raise MachineError(f"the database cannot be reached ({_reason(error, url)})", where=shown(url), do=do) from None
+        raise MachineError(f"the scores database is not reachable ({_reason(error, url)})", where=shown(url), do=do) from None
     try:
         with connection:
             connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_WAIT))
