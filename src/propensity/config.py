@@ -267,8 +267,8 @@ class Models(Frozen):
     """A category enters the model when that many training rows have it as a label."""
     top_k: int | None = Field(None, ge=1)
     """How many categories are kept for each customer; null keeps all."""
-    threads: int = Field(2, ge=1)
-    """CPU threads for training."""
+    threads: int = Field(1, ge=1)
+    """CPU threads for training.  Regions train side by side: together not more than there are cores."""
     seed: int = 0
     promotion: Promotion = Promotion(expected_precision=0.5, min_positives=10, tolerance=0.002)
 
