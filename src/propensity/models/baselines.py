@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from propensity.contracts import ACTIVITY
+from propensity.contracts import ACTIVITY, day_number
 from propensity.features.csr import FloatArray, OffsetArray
-from propensity.features.windows import day_number
 from propensity.models.feature_map import IdMap
 from propensity.storage import Lake
 

@@ -78,5 +78,6 @@ def average_precision(targets: FloatArray, scores: FloatArray) -> float:
 def curve(targets: FloatArray, scores: FloatArray, points: int = 200) -> list[tuple[float, float]]:
     """Return (recall, precision) along all pairs, thinned to about so many points."""
     precisions, recalls, _ = precision_recall_curve(targets.ravel(), scores.ravel())
+    precisions, recalls = precisions[:-1], recalls[:-1]  # the last point, precision 1 at recall 0, belongs to no threshold
     order = np.unique(np.searchsorted(-recalls, -np.linspace(1.0, 0.0, points)).clip(0, len(recalls) - 1))
     return [(round(float(recalls[i]), 5), round(float(precisions[i]), 5)) for i in order]
