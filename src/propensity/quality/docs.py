@@ -28,7 +28,7 @@ h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 1.6r
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { background: var(--soft); white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-td:first-child { white-space: nowrap; } td.says { min-width: 18rem; overflow-wrap: anywhere; }
+td:first-child, .wide td { white-space: nowrap; } td.says { min-width: 18rem; overflow-wrap: anywhere; }
 .examples { margin: .2rem 0 0; padding-left: 1.1rem; font-family: ui-monospace, monospace; font-size: .85rem; }
 .failed { color: var(--bad); font-weight: 600; white-space: nowrap; } .passed { color: var(--good); white-space: nowrap; }
 .note { opacity: .8; font-size: .9rem; }
@@ -110,7 +110,8 @@ def _statistics(rows: Sequence[Row]) -> str:
     columns = list(rows[0])
     more = f'<p class="note">The first {SHOWN_ROWS} of {len(rows):,} rows.</p>' if len(rows) > SHOWN_ROWS else ""
     heads = [("" if isinstance(rows[0][c], str) else "#") + c for c in columns]
-    return _table(heads, [tuple(_value(row.get(c, "")) for c in columns) for row in rows[:SHOWN_ROWS]]) + more
+    cells = [tuple(_value(row.get(c, "")) for c in columns) for row in rows[:SHOWN_ROWS]]
+    return f'<div class="wide">{_table(heads, cells)}</div>{more}'
 
 
 def _value(value: object) -> str:
