@@ -237,3 +237,24 @@ def test_the_report_counts_partitions_and_names_categories(tmp_path, database_ad
     for customer, row in zip(found, best, strict=True):
         assert [name for name, _ in customer.top] == [f"topic {c}" for c in row[1][:2]]
         assert [np.float32(score) for _, score in customer.top] == row[2][:2]
+
+
+def test_a_schema_of_its_own_by_the_address(tmp_path, database_address):
+    """Two configurations can share a database: the address says which schema is theirs."""
+    with psycopg.connect(database_address, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA mine")
+    address = f"{database_address}?options=-csearch_path%3Dmine"
+    lake = score_lake(tmp_path)
+    publish(lake, stage(lake, "run1"), address, run_here)
+    assert published(address) == in_lake(lake)
+    assert rows_in(database_address, "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename LIKE 'scores%%'") == [("mine",)]
+
+
+def test_the_longest_names_of_region_and_run_fit(tmp_path, database_address):
+    region = "r" * 40
+    lake = score_lake(tmp_path)
+    regions = lake.config.regions.model_copy(update={"regions": {region: next(iter(lake.config.regions.regions.values()))}})
+    lake.config = lake.config.model_copy(update={"regions": regions})
+    for run in ("a" * 40, "b" * 40):
+        publish(lake, stage(lake, run, users=3, region=region), database_address, run_here)
+    assert [p.run_id for p in report.partitions(database_address)] == ["b" * 40]
