@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 # Spark workers and jobs are processes of their own: they find the project where this one does.
 os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("src", "jobs", "plugins", "."))
+
+# How long an example takes is the machine's business: a busy one must not fail a property.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

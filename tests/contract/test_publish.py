@@ -184,7 +184,7 @@ def test_the_address_comes_from_environment_then_configuration_then_the_embedded
 AWKWARD = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     users=st.lists(AWKWARD, unique=True, max_size=8),
     k=st.lists(st.integers(0, CATEGORIES), min_size=8, max_size=8),
