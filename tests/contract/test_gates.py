@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.shop import make_config
 
 from propensity.config import Expectation, Quality
 from propensity.errors import ConfigError, GateError
 from propensity.quality.gate import Subject, check, data_docs, kept_verdicts
+from tests.support.shop import make_config
 
 CLEAN = {
     "events": 100, "users": 20, "duplicated": 0, "outside_day": 0, "negative_value": 0, "null_user": 0, "null_time": 0,

@@ -8,8 +8,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.postgres import PASSWORD
-from tests.support.scores import CATEGORIES, DATE, in_lake, published, rows_in, run_here, score_lake, score_table, single, stage
 
 from propensity.contracts import SCORES
 from propensity.delivery import report
@@ -18,6 +16,8 @@ from propensity.delivery.database import connected, database_url, prepare, shown
 from propensity.delivery.load import copy_file, open_load
 from propensity.delivery.publish import publish
 from propensity.errors import ConfigError, ConflictError, DataError, MachineError
+from tests.support.postgres import PASSWORD
+from tests.support.scores import CATEGORIES, DATE, in_lake, published, rows_in, run_here, score_lake, score_table, single, stage
 
 
 def test_a_published_day_is_the_same_in_both_tables(tmp_path, database_address):

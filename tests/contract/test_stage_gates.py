@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.support.scores import score_lake, score_table, stage
 
 from propensity.contracts import FEATURES, LABELS, SCORES, TableContract
 from propensity.errors import DataError, GateError
@@ -18,6 +17,7 @@ from propensity.quality.rows import Row, feature_rows, label_rows, score_rows
 from propensity.quality.staged import StagedScores, read_staged
 from propensity.quality.statistics import feature_statistics, label_statistics, score_statistics
 from propensity.storage import DataFile, Lake
+from tests.support.scores import score_lake, score_table, stage
 
 DATE = "2025-05-01"
 USERS = 40
