@@ -8,8 +8,9 @@ from typing import Any
 
 from door import parser, run_job
 from propensity.config import Config
+from propensity.engine.landing import commit
 from propensity.errors import ConfigError, DataError
-from propensity.events.landing import commit_landing, manifest_path
+from propensity.events.landing import manifest_path
 from propensity.features.windows import needed_dates, training_cutoffs
 from propensity.quality.gate import STAGES, Subject, check
 from propensity.quality.rows import Examples, Row, event_rows, feature_rows, label_rows, score_rows
@@ -24,7 +25,7 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
     subject = Subject(arguments.stage, arguments.region, arguments.score_date.isoformat(), arguments.purpose)
     rows, examples = collect(lake, subject, arguments)
     verdict = check(lake.config, subject, rows, examples).demand()
-    changed = arguments.stage == "events" and commit_landing(lake, arguments.landing, arguments.region)
+    changed = arguments.stage == "events" and commit(lake, arguments.landing, arguments.region)
     return {
         "skipped": verdict.cached and not changed,
         "passed": True,

@@ -14,7 +14,7 @@ from propensity.storage import Lake
 def body(lake: Lake, _arguments: argparse.Namespace) -> Mapping[str, Any]:
     """Write the daily files, unless they are there."""
     if lake.config.runtime.dataset is None:
-        raise ConfigError("runtime.dataset names no data set to prepare", do="your own events need no preparing: run jobs/land.py")
+        raise ConfigError("runtime.dataset names nothing to prepare", do="your own events need none: run jobs/land.py")
     counts = prepare(lake.config.home / "raw")
     return {**counts, "skipped": bool(counts["skipped"])}
 

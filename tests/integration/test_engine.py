@@ -13,10 +13,10 @@ import pytest
 from tests.support.shop import FIRST, land_here, make_shop
 from tests.support.tasks import ten_times_but_three
 
-from propensity.contracts import ACTIVITY, FEATURES, LABELS
+from propensity.contracts import ACTIVITY, FEATURES, LABELS, TOKENS
 from propensity.engine.buckets import map_buckets
 from propensity.engine.features import make_features, make_labels
-from propensity.engine.landing import land
+from propensity.engine.landing import commit, land
 from propensity.errors import DataError, PropensityError
 from propensity.events.landing import commit_landing, days_needed, plan_landing
 from propensity.events.synthetic import generate, write
@@ -152,3 +152,25 @@ def test_no_java_is_one_line(tmp_path):
     assert done.returncode == 3
     assert "no Java found" in done.stderr
     assert "apt-get install" in done.stderr
+
+
+def by_name(lake, region):
+    """Activity with the tokens' texts: their ids depend on which landing met them first."""
+    names = {row["token"]: (row["field"], row["value"]) for row in lake.read_rows(TOKENS).to_pylist()}
+    rows = lake.read_rows(ACTIVITY, region=region).to_pylist()
+    return sorted((r["user_id"], *names[r["token"]], r["event_date"], r["count"], r["value"]) for r in rows)
+
+
+def test_a_landing_whose_month_another_one_changed_lands_what_is_still_due(tmp_path):
+    lake, whole = shop(tmp_path / "a"), shop(tmp_path / "b")
+    days = [FIRST + dt.timedelta(days=n) for n in range(50)]
+    early, late = plan_landing(lake, days[:40]), plan_landing(lake, days)
+    land(lake, early)
+    land(lake, late)  # both are made from the same, empty, state
+    assert commit(lake, early.id, "alps")
+    assert commit(lake, late.id, "alps")
+    assert not commit(lake, early.id, "alps"), "an old landing must not undo a newer one"
+    land_here(whole, days)
+    assert by_name(lake, "alps") == by_name(whole, "alps")
+    assert plan_landing(lake, days, regions=["alps"]) is None
+    assert plan_landing(lake, days).regions == ("alps", "coast", "plains")

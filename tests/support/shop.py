@@ -56,7 +56,7 @@ def land_here(lake: Lake, days: list[dt.date], force: bool = False) -> str | Non
     for file in plan.files:
         for key, table in activity.aggregate(lake.config, file, plan.days, index).items():
             parts.setdefault(key, []).append(table)
-    groups = landing.groups_of(lake, plan, lake.config.region_names)
+    groups = landing.groups_of(lake, plan)
     for region in lake.config.region_names:
         mine = {k: g for k, g in groups.items() if k[0] == region}
         written = [pair for key, group in mine.items() for pair in activity.write_group(lake, group, parts.get(key, []))]

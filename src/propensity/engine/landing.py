@@ -6,24 +6,26 @@ Tasks read files and add events up; Spark carries whole Arrow tables, as bytes, 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark import SparkContext
 
 from propensity.config import Config
 from propensity.contracts import TOKENS
 from propensity.engine.buckets import map_buckets, progress, raised
-from propensity.engine.session import spark_context
-from propensity.errors import PropensityError
-from propensity.events.activity import Examined, GroupKey, aggregate, digest_of, examine, write_group
+from propensity.errors import ConflictError, PropensityError
+from propensity.events.activity import Examined, Group, GroupKey, aggregate, digest_of, examine, write_group
 from propensity.events.checks import Tally
-from propensity.events.landing import Landing, groups_of, write_manifest
+from propensity.events.landing import Landing, commit_landing, groups_of, plan_landing, staged_sources, write_manifest
 from propensity.events.source import SourceFile
 from propensity.features.tokens import Vocabulary, load
 from propensity.storage import DataFile, Lake
 
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
 FILES_A_TASK = 16
+COMMIT_ATTEMPTS = 5
 
 
 def land(lake: Lake, landing: Landing) -> int:
@@ -39,11 +41,33 @@ def land(lake: Lake, landing: Landing) -> int:
         found.merge(part.tally)
     vocabulary = _admit(lake, set().union(*(part.tokens for part in examined)))
     written = _shuffle(lake, landing, chunks, vocabulary)
-    for region in config.region_names:
-        mine = [pair for key, pairs in written.items() if key[0] == region for pair in pairs]
-        groups = groups_of(lake, landing, [region])
-        write_manifest(lake, landing, region, groups.values(), mine, found)
-    return sum(file.rows for pairs in written.values() for file, _ in pairs)
+    for region in landing.regions:
+        mine = [pair for key, (_, pairs) in written.items() if key[0] == region for pair in pairs]
+        groups = [group for key, (group, _) in written.items() if key[0] == region]
+        write_manifest(lake, landing, region, groups, mine, found)
+    return sum(file.rows for _, pairs in written.values() for file, _ in pairs)
+
+
+def commit(lake: Lake, landing_id: str, region: str) -> bool:
+    """Commit a region's staged landing; where another landing changed its months since, land what is still due and try again.
+
+    What is landed again comes from the very files that the gate has judged.  Return False when nothing was left to commit.
+    Raise ConflictError when the event files themselves have changed meanwhile, or others are always first.
+    """
+    for _ in range(COMMIT_ATTEMPTS):
+        try:
+            return commit_landing(lake, landing_id, region)
+        except ConflictError:
+            judged = staged_sources(lake.config, landing_id, region)
+            landing = plan_landing(lake, sorted(judged), regions=[region])
+            if landing is None:
+                return False  # the other one landed the same days from the same files
+            if any(landing.sources[day] != judged[day] for day in landing.days):
+                raise
+            print(f"another landing changed the same months: landing {len(landing.days)} days again", flush=True)
+            land(lake, landing)
+            landing_id = landing.id
+    raise ConflictError("other landings were always first", where=f"landing {landing_id}", count=COMMIT_ATTEMPTS, do="run again")
 
 
 def _examine(files: Sequence[SourceFile], shared: tuple[Config, Landing]) -> Examined:
@@ -73,26 +97,29 @@ class _Shared:
     lake: Lake
     landing: Landing
     index: Any
-    groups: dict[GroupKey, Any]
+    groups: dict[GroupKey, Group]
 
 
 def _shuffle(
     lake: Lake, landing: Landing, chunks: Sequence[Sequence[SourceFile]], vocabulary: Vocabulary
-) -> dict[GroupKey, list[tuple[DataFile, dict[str, str]]]]:
-    groups = groups_of(lake, landing, lake.config.region_names)
+) -> dict[GroupKey, tuple[Group, list[tuple[DataFile, dict[str, str]]]]]:
+    groups = groups_of(lake, landing)
+    from propensity.engine.session import spark_context  # committing a landing needs no Spark, but where others were first
+
     context = spark_context(lake.config)
     shared = context.broadcast(_Shared(lake, landing, vocabulary.by_key(), groups))
     with progress(context, "buckets written"):
-        results = _run(context, chunks, sorted(groups), shared)
-    return dict(raised(result) for result in results)
+        results = [raised(result) for result in _run(context, chunks, sorted(groups), shared)]
+    return {key: (groups[key], files) for key, files in results}
 
 
-def _run(context: SparkContext, chunks: Sequence[Sequence[SourceFile]], keys: Sequence[GroupKey], shared: Any) -> list[Any]:
+def _run(context: "SparkContext", chunks: Sequence[Sequence[SourceFile]], keys: Sequence[GroupKey], shared: Any) -> list[Any]:
     def blobs(files: Sequence[SourceFile]) -> Iterator[tuple[GroupKey, bytes]]:
         inner: _Shared = shared.value
         for file in files:
             for key, table in aggregate(inner.lake.config, file, inner.landing.days, inner.index).items():
-                yield key, _pack(table)
+                if key in inner.groups:  # rows of a region that does not land now stay where they are
+                    yield key, _pack(table)
 
     def write(pair: tuple[GroupKey, Iterable[bytes]]) -> Any:
         key, parts = pair

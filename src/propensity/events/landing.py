@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,6 +36,8 @@ class Landing:
     files: tuple[SourceFile, ...]
     sources: Mapping[dt.date, str]
     """Fingerprint of the files each day is read from."""
+    regions: tuple[str, ...]
+    """The regions that land: all of them, but for one that lands again alone."""
 
 
 def days_needed(config: Config, score_date: dt.date, purpose: str) -> list[dt.date]:
@@ -48,18 +51,19 @@ def days_needed(config: Config, score_date: dt.date, purpose: str) -> list[dt.da
     return days
 
 
-def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False) -> Landing | None:
-    """Return what is to land for these days, or None when all of it has landed from the same files in every region."""
+def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False, regions: Sequence[str] = ()) -> Landing | None:
+    """Return what is to land of these days, or None when all of it has landed, from the same files, in `regions` (none: in all)."""
     config = lake.config
     files = find_files(config, days)
     sources = {day: fingerprint(files, day) for day in days}
-    done = [landed(lake, region) for region in config.region_names]
+    wanted = tuple(regions) or config.region_names
+    done = [landed(lake, region) for region in wanted]
     due = tuple(day for day in days if force or any(d.get(day, ("", ""))[1] != sources[day] for d in done))
     if not due:
         return None
-    text = json.dumps([config.digest("tables", "regions"), [(d.isoformat(), sources[d]) for d in due]])
+    text = json.dumps([config.digest("tables", "regions"), wanted, [(d.isoformat(), sources[d]) for d in due]])
     mine = tuple(f for f in files if f.day is None or f.day in due)
-    return Landing(hashlib.sha256(text.encode()).hexdigest()[:16], due, mine, {d: sources[d] for d in due})
+    return Landing(hashlib.sha256(text.encode()).hexdigest()[:16], due, mine, {d: sources[d] for d in due}, wanted)
 
 
 def landed(lake: Lake, region: str) -> dict[dt.date, tuple[str, str]]:
@@ -73,13 +77,13 @@ def landed(lake: Lake, region: str) -> dict[dt.date, tuple[str, str]]:
 # -- groups, manifest, commit ------------------------------------------------------------------------------------------
 
 
-def groups_of(lake: Lake, landing: Landing, regions: Iterable[str]) -> dict[GroupKey, Group]:
+def groups_of(lake: Lake, landing: Landing) -> dict[GroupKey, Group]:
     """Return every (region, month, bucket) that the landing may write, empty ones included: old rows may have to go."""
     months: dict[str, list[dt.date]] = defaultdict(list)
     for day in landing.days:
         months[day.isoformat()[:7]].append(day)
     result = {}
-    for region in regions:
+    for region in landing.regions:
         existing = defaultdict(list)
         for file in lake.files(ACTIVITY, region=region):
             existing[file.partition["period"][:7], int(file.partition["bucket"])].append(file)
@@ -136,16 +140,26 @@ def _combine(digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+def staged_sources(config: Config, landing_id: str, region: str) -> dict[dt.date, str]:
+    """Return day -> fingerprint of the files that a staged landing was read from; raise DataError when there is none."""
+    return {dt.date.fromisoformat(day): entry["source"] for day, entry in _manifest(config, landing_id, region)["days"].items()}
+
+
+def _manifest(config: Config, landing_id: str, region: str) -> dict[str, Any]:
+    path = manifest_path(config, landing_id, region)
+    if not path.is_file():
+        raise DataError("no such landing", where=str(path), do="run jobs/land.py first")
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
 def commit_landing(lake: Lake, landing_id: str, region: str) -> bool:
     """Commit a region's staged landing: its activity, then the ledger.  Return False when it had been committed before.
 
     A process killed between the two leaves a ledger that does not know the days, so they land again, with the same files.
     Raise ConflictError when another landing changed the same periods since; DataError when nothing of that id was staged.
     """
-    path = manifest_path(lake.config, landing_id, region)
-    if not path.is_file():
-        raise DataError("no such landing", where=str(path), do="run jobs/land.py first")
-    content = json.loads(path.read_text())
+    content = _manifest(lake.config, landing_id, region)
     files = [DataFile(**f) for f in content["files"]]
     metadata = {"landing": landing_id}
     where = {"region": region, "period": content["periods"]}
