@@ -32,25 +32,25 @@ def decayed_frequency(
 
     Days from `cutoff` on are never read; the history is as long as that of the features.
     """
-    end = day_number(cutoff)
-    fortnights = -(-lake.config.features.history_days // FORTNIGHT)
+    days = lake.config.features.history_days
+    fortnights = -(-days // FORTNIGHT)
     seen = [np.zeros(0, np.int64)]
     for file in lake.files(ACTIVITY, region=region):
         if file.partition["period"] < cutoff.isoformat():
             rows = lake.read(ACTIVITY.name, file, ["user_id", "token", "event_date"])
-            seen.append(_different(rows, users, categories, end, fortnights))
+            seen.append(_different(rows, users, categories, day_number(cutoff), days))
     pair, age = np.divmod(np.unique(np.concatenate(seen)), fortnights)
     weight = np.bincount(pair, np.exp(-age / DECAY), len(users) * len(categories))
     return weight.reshape(len(users), len(categories)).astype(np.float32) + share
 
 
-def _different(rows: pa.Table, users: pa.Array, categories: IdMap, end: int, fortnights: int) -> OffsetArray:
+def _different(rows: pa.Table, users: pa.Array, categories: IdMap, end: int, days: int) -> OffsetArray:
     """Return the different (user, category, age in fortnights) of some activity, each as one integer."""
     category = categories.positions(rows["token"].to_numpy()).astype(np.int64)
-    age = (end - 1 - rows["event_date"].cast(pa.int32()).to_numpy().astype(np.int64)) // FORTNIGHT
-    near = (category >= 0) & (age >= 0) & (age < fortnights)
-    category, age = category[near], age[near]
+    past = end - 1 - rows["event_date"].cast(pa.int32()).to_numpy().astype(np.int64)
+    near = (category >= 0) & (past >= 0) & (past < days)
+    category, age = category[near], past[near] // FORTNIGHT
     ids = rows["user_id"].combine_chunks().filter(pa.array(near))
     user = pc.index_in(ids, value_set=users).fill_null(-1).to_numpy().astype(np.int64)
     known = user >= 0
-    return np.unique((user[known] * len(categories) + category[known]) * fortnights + age[known])
+    return np.unique((user[known] * len(categories) + category[known]) * -(-days // FORTNIGHT) + age[known])

@@ -126,7 +126,7 @@ def replay_golden(bundle: Bundle, pipeline: Pipeline) -> float:
     worst = np.abs(got - bundle.golden.expected)
     if not (worst <= GOLDEN_TOLERANCE).all():
         raise BundleError(
-            f"golden rows do not give the scores they gave in training: largest difference {np.nanmax(worst):.2e}",
+            f"golden rows do not give the scores they gave in training: largest difference {worst.max():.2e}",
             where=str(bundle.path),
             count=int((~(worst <= GOLDEN_TOLERANCE)).sum()),
             do="score with the library versions the bundle was made with, or train again",

@@ -1,0 +1,26 @@
+"""Top-K: the highest first, and of equal ones the lower id."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from propensity.pipeline.predictor import sigmoid, top_columns
+
+few = st.sampled_from([-2.5, -0.0, 0.0, 1e-30, -1e-30, 1.0, 7.5, 88.0, -88.0, float("inf"), float("-inf")])
+LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 9)), elements=few | st.floats(-50, 50, width=32))
+
+
+@given(LOGITS, st.integers(1, 12))
+def test_top_columns_is_the_head_of_a_stable_sort(logits: np.ndarray, k: int) -> None:
+    wanted = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(top_columns(logits, min(k, logits.shape[1])), wanted)
+
+
+@given(hnp.arrays(np.float32, 6, elements=st.floats(-200, 200, width=32)))
+def test_sigmoid_is_between_0_and_1_and_never_falls(logits: np.ndarray) -> None:
+    got = sigmoid(np.sort(logits))
+    assert got.dtype == np.float32
+    assert ((got >= 0) & (got <= 1)).all()
+    assert (np.diff(got) >= 0).all()
+    np.testing.assert_allclose(got, 1 / (1 + np.exp(-np.sort(logits).astype(np.float64))), atol=1e-7)
