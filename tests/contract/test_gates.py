@@ -88,6 +88,15 @@ def test_a_kept_verdict_is_given_again_until_suite_statistics_or_pages_change(co
     assert not check(config, EVENTS, DAYS, {}).cached
 
 
+def test_a_verdict_that_an_older_version_kept_is_made_again(config):
+    path = config.home / "verdicts" / "events" / "alps" / "2025-03-06.json"
+    check(config, EVENTS, DAYS, {})
+    path.write_text(json.dumps({"digest": json.loads(path.read_text())["digest"], "checks": [{"name": "old"}]}))
+    assert kept_verdicts(config) == []
+    assert not check(config, EVENTS, DAYS, {}).cached
+    assert len(kept_verdicts(config)) == 1
+
+
 def test_a_kept_failure_fails_again(config):
     for _ in range(2):
         with pytest.raises(GateError, match="outside_day"):

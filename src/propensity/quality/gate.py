@@ -18,8 +18,8 @@ from propensity.quality.rows import Row
 
 STAGES = ("events", "features", "labels", "scores")
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
-FORMAT = "1"
-"""Part of the digest; counts up when verdicts or their pages change."""
+FORMAT = "2"
+"""Part of the digest; counts up when verdicts or their pages change, so that older ones are made again."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def data_docs(config: Config) -> Path:
 
 def kept_verdicts(config: Config) -> list[Verdict]:
     """Return the latest verdict of every gate, newest score date first."""
-    found = [_parse(config, path) for path in sorted((config.home / "verdicts").glob("*/*/*.json"))]
+    parsed = (_parse(config, path) for path in sorted((config.home / "verdicts").glob("*/*/*.json")))
+    found = [verdict for verdict in parsed if verdict is not None]
     return sorted(found, key=lambda v: (v.subject.score_date, v.subject.region, -STAGES.index(v.subject.stage)), reverse=True)
 
 
@@ -167,7 +168,7 @@ def _path(config: Config, subject: Subject) -> Path:
 
 
 def _keep(config: Config, verdict: Verdict) -> None:
-    content = asdict(verdict) | {"docs": str(verdict.docs.relative_to(data_docs(config)))}
+    content = asdict(verdict) | {"format": FORMAT, "docs": str(verdict.docs.relative_to(data_docs(config)))}
     write_atomically(_path(config, verdict.subject), json.dumps(content, indent=1))
 
 
@@ -176,8 +177,11 @@ def _read(config: Config, subject: Subject) -> Verdict | None:
     return _parse(config, path) if path.is_file() else None
 
 
-def _parse(config: Config, path: Path) -> Verdict:
+def _parse(config: Config, path: Path) -> Verdict | None:
+    """Return the verdict in a file, or None when another version of this module wrote it."""
     content = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("format") != FORMAT:
+        return None
     checks = tuple(Check(**{**c, "examples": tuple(c["examples"])}) for c in content["checks"])
     docs = data_docs(config) / content["docs"]
     return Verdict(Subject(**content["subject"]), content["digest"], content["parts"], checks, docs, cached=True)
