@@ -70,7 +70,9 @@ class PropensityNetwork(nn.Module):
         self.output = nn.Linear(hidden + activity, categories)
         self.dropout = nn.Dropout(dropout)
         self.history_weight = nn.Embedding(categories, history)
-        self.history_shared = nn.Sequential(nn.Linear(history, SHARED_WIDTH), nn.ReLU(), nn.Linear(SHARED_WIDTH, 1, bias=False))
+        # Categories without any channel leave nothing for the history path to see.
+        shared = (nn.Linear(history, SHARED_WIDTH), nn.ReLU(), nn.Linear(SHARED_WIDTH, 1, bias=False)) if history else ()
+        self.history_shared = nn.Sequential(*shared)
         self.register_buffer("prior", prior.clone())
         self.register_buffer("history_mean", torch.zeros(history))
         self.register_buffer("history_scale", torch.ones(history))
