@@ -1,4 +1,4 @@
-"""Publish a run's scores: commit its staged files to the lake, then load them into the database and swap them in."""
+"""Publish a run's scores: ask the gate, commit the staged files to the lake, load them into the database, swap them in."""
 
 import argparse
 import sys
@@ -10,6 +10,8 @@ from propensity.delivery.database import database_url, shown
 from propensity.delivery.load import Load
 from propensity.delivery.publish import Copy, publish
 from propensity.engine.buckets import map_buckets
+from propensity.quality.gate import Subject, check
+from propensity.quality.rows import score_rows
 from propensity.quality.staged import read_staged
 from propensity.storage import DataFile, Lake
 
@@ -18,6 +20,8 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
     """Publish what this run staged, or find it published."""
     config, region = lake.config, arguments.region
     staged = read_staged(config, arguments.run_id, region, arguments.score_date.isoformat())
+    rows, examples = score_rows(lake, staged.files, region, staged.score_date, staged.run_id)
+    check(config, Subject("scores", region, staged.score_date, "scoring"), rows, examples).demand()  # whatever the caller's order
     url = database_url(config)
 
     def run_tasks(copy: Copy, files: Sequence[DataFile], shared: tuple[Lake, Load]) -> list[int]:

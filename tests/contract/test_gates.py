@@ -14,7 +14,7 @@ from propensity.quality.gate import Subject, check, data_docs, kept_verdicts
 from tests.support.shop import make_config
 
 CLEAN = {
-    "events": 100, "users": 20, "duplicated": 0, "outside_day": 0, "negative_value": 0, "null_user": 0, "null_time": 0,
+    "events": 100, "expected": 100, "users": 20, "duplicated": 0, "outside_day": 0, "negative_value": 0, "null_user": 0, "null_time": 0,
     "missing_required": 1, "unknown_region": 0, "duplicated_share": 0.0, "missing_share": 0.01,
 }  # fmt: skip
 DAYS = [{"part": f"2025-03-{day:02d}", **CLEAN} for day in range(1, 6)]
@@ -41,7 +41,7 @@ def test_clean_days_pass_and_leave_pages(config):
 
 
 BAD = [
-    ({"events": 0}, "events", 1, "the day is empty"),
+    ({"expected": 0}, "expected", 1, "the day is empty"),
     ({"duplicated": 30, "duplicated_share": 0.3}, "duplicated_share", 30, "more than once"),
     ({"outside_day": 7}, "outside_day", 7, "outside the day"),
     ({"negative_value": 8}, "negative_value", 8, "less than nothing"),
@@ -64,7 +64,7 @@ def test_a_bad_day_is_stopped_with_check_count_and_five_examples(config, changes
     for part in (words, column, f"({rows:,} in all)", "gate events, alps, 2025-03-06", str(verdict.docs)):
         assert part in line
     counted = next(e.examples for e in config.quality.events if e.args["column"] == column)
-    for text in examples[counted] if counted else ["2025-03-03, events 0"]:
+    for text in examples[counted] if counted else ["2025-03-03, expected 0"]:
         assert text in line
         assert text in verdict.docs.read_text()
 

@@ -1,7 +1,6 @@
 """What is counted of raw events before they land: the figures that the events gate judges, with examples."""
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from propensity.errors import MAX_EXAMPLES
 
 COUNTS = (
     "events",
+    "expected",
     "users",
     "duplicated",
     "outside_day",
@@ -25,31 +25,45 @@ COUNTS = (
     "missing_required",
     "unknown_region",
 )
-"""The columns of the events gate's table, one row a (region, day)."""
+"""The columns of the events gate's table, one row a (region, day).
+
+`expected` counts the events of the sources that deliver every day: a day of campaigns without a purchase is an empty day."""
 
 UNKNOWN_REGION = "?"
 
 
 @dataclass
 class Tally:
-    """Counts by (region, day), and up to five examples of each kind of bad row."""
+    """Counts by (region, day), and up to five examples of each kind of bad row in each region."""
 
-    counts: dict[tuple[str, int], dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: dict.fromkeys(COUNTS, 0)))
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+    examples: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Region -> check -> texts."""
+
+    def of(self, region: str, day: int) -> dict[str, int]:
+        """Return the counts of one region and day, to add to."""
+        return self.counts.setdefault((region, day), dict.fromkeys(COUNTS, 0))
 
     def add(self, check: str, region: npt.NDArray[Any], day: npt.NDArray[np.int32], bad: npt.NDArray[np.bool_]) -> None:
         """Add the rows where `bad` is true to the counts of their region and day."""
         pairs, amounts = np.unique(np.stack([region[bad].astype(str), day[bad].astype(str)]), axis=1, return_counts=True)
         for name, number, amount in zip(*pairs, amounts, strict=True):
-            self.counts[str(name), int(number)][check] += int(amount)
+            self.of(str(name), int(number))[check] += int(amount)
 
     def merge(self, other: "Tally") -> None:
         """Add another file's tally to this one (users add up: the files of a day are different sources)."""
-        for key, mine in other.counts.items():
-            for check, amount in mine.items():
-                self.counts[key][check] += amount
-        for check, texts in other.examples.items():
-            self.examples[check] = (self.examples.get(check, []) + texts)[:MAX_EXAMPLES]
+        for key, counted in other.counts.items():
+            for check, amount in counted.items():
+                self.of(*key)[check] += amount
+        for region, mine in other.examples.items():
+            for check, texts in mine.items():
+                kept = self.examples.setdefault(region, {})
+                kept[check] = (kept.get(check, []) + texts)[:MAX_EXAMPLES]
+
+    def examples_for(self, region: str) -> dict[str, list[str]]:
+        """Return check -> examples of one region, with those of rows that belong to no region."""
+        mine, nobodys = self.examples.get(region, {}), self.examples.get(UNKNOWN_REGION, {})
+        return {check: (mine.get(check, []) + nobodys.get(check, []))[:MAX_EXAMPLES] for check in {**mine, **nobodys}}
 
     def rows(self, region: str, days: Iterable[int], dates: Mapping[int, dt.date]) -> list[dict[str, Any]]:
         """Return the gate's rows of one region: every day asked for, with zeros where nothing came.
@@ -77,6 +91,7 @@ def tally(
     home = np.where(time_missing, -1, day) if said is None else np.full(len(day), said, np.int32)
     checks = {
         "events": np.ones(len(day), bool),
+        "expected": np.full(len(day), not source.optional),
         "duplicated": _duplicates(events),
         "outside_day": np.zeros(len(day), bool) if said is None else (day != said) & ~time_missing,
         "negative_value": np.asarray(pc.less(events["value"], 0).fill_null(False)),
@@ -87,10 +102,12 @@ def tally(
     }
     for check, bad in checks.items():
         result.add(check, region, home, bad)
-        if check not in ("events", "missing_required") and bad.any():
-            result.examples[check] = [_show(row, path) for row in events.filter(pa.array(bad)).slice(0, MAX_EXAMPLES).to_pylist()]
+        if check not in ("events", "expected", "missing_required") and bad.any():
+            for name in np.unique(region[bad].astype(str)):
+                worst = events.filter(pa.array(bad & (region == name))).slice(0, MAX_EXAMPLES)
+                result.examples.setdefault(str(name), {})[check] = [_show(row, path) for row in worst.to_pylist()]
     for key, users in _users(events, region, home).items():
-        result.counts[key]["users"] = users
+        result.of(*key)["users"] = users
     return result
 
 

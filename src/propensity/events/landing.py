@@ -128,7 +128,7 @@ def write_manifest(
             d: {"digest": _combine(sorted(x)), "source": landing.sources[dt.date.fromisoformat(d)]} for d, x in digests.items()
         },
         "statistics": found.rows(region, numbers, numbers),
-        "examples": found.examples,
+        "examples": found.examples_for(region),
     }
     path = manifest_path(lake.config, landing.id, region)
     path.parent.mkdir(parents=True, exist_ok=True)
