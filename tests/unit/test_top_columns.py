@@ -1,7 +1,7 @@
 """Top-K: the highest first, and of equal ones the lower id."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -12,6 +12,7 @@ LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 9)),
 
 
 @given(LOGITS, st.integers(1, 12))
+@example(np.array([[-0.0, 0.0, -0.0]], np.float32), 2)
 def test_top_columns_is_the_head_of_a_stable_sort(logits: np.ndarray, k: int) -> None:
     wanted = np.argsort(-logits, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(top_columns(logits, min(k, logits.shape[1])), wanted)
