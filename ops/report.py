@@ -26,8 +26,10 @@ def report(running: Running, console: Console, day: str, runs: Mapping[str, Task
     console.print(outcome(verdicts, day))
     console.print(seconds(runs, list(verdicts)))
     console.print(examples(running, list(verdicts), day))
-    for name, value in places(running, verdicts, day):
-        console.print(f"[bold]{name:<16}[/bold]{value}", highlight=False, soft_wrap=True)
+    where = list(places(running, verdicts, day))
+    width = max(len(name) for name, _ in where)
+    for name, value in where:
+        console.print(f"[bold]{name:<{width}}[/bold]  {value}", highlight=False, soft_wrap=True)
     told = [f"{region.title or name}" for name, region in running.stack.config.regions.regions.items()]
     if any("stand-in" in title for title in told):
         console.print()

@@ -7,7 +7,7 @@ whatever door (Airflow, a shell, spark-submit) it comes out of.
 from collections.abc import Sequence
 
 MAX_EXAMPLES = 5
-MAX_EXAMPLE_CHARS = 80
+MAX_EXAMPLE_CHARS = 120
 
 
 class PropensityError(Exception):

@@ -135,4 +135,5 @@ def _users(events: pa.Table, region: npt.NDArray[Any], day: npt.NDArray[np.int32
 
 
 def _show(row: Mapping[str, Any], path: str) -> str:
-    return f"user {row['user_id']} at {row['event_time']} worth {row['value']} in {row['region']!r} [{path.rsplit('/', 1)[-1]}]"
+    time = row["event_time"].strftime("%Y-%m-%d %H:%M:%S") if row["event_time"] else "no time"
+    return f"user {row['user_id']} at {time} worth {row['value']} in {row['region']!r} [{path.rsplit('/', 1)[-1]}]"
