@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tests.support.postgres import database
-from tests.support.scores import in_lake, published, rows_in, run_here, stage
+from tests.support.scores import in_lake, published, rows_in, run_here, stage, with_features
 from tests.support.shop import FIRST, make_config
 
 from propensity.contracts import ACTIVITY, LANDED, SCORES
@@ -148,7 +148,7 @@ def as_text(events: pa.Table) -> pa.Table:
 LATER = dt.datetime(2031, 5, 5, 12, tzinfo=dt.UTC)
 Change = Callable[[pa.Table], pa.Table]
 CASES: dict[str, tuple[Change, list[str]]] = {
-    "empty": (lambda e: e.slice(0, 0), ["of events failed: the day is empty", "(1 in all)", f"{BAD_DAY}, events 0"]),
+    "empty": (lambda e: e.slice(0, 0), ["of expected failed: the day is empty", "(1 in all)", f"{BAD_DAY}, expected 0"]),
     "duplicated": (lambda e: pa.concat_tables([e, e]), ["of duplicated_share failed", "more than once", "user "]),
     "future dates": (lambda e: alps(e, 6, "happened_at", LATER), ["of outside_day failed", "(6 in all)", "2031-05-05", "alps-0"]),
     "negative values": (lambda e: alps(e, 7, "amount", -3.5), ["of negative_value failed", "(7 in all)", "-3.5", "alps-0"]),
@@ -220,7 +220,7 @@ def days_in(lake: Lake, region: str) -> list[dt.date]:
 
 
 def test_scores_are_published_by_tasks_on_spark(shop):
-    date, new = str(BAD_DAY), stage(shop.lake, "after", users=60, date=str(BAD_DAY), seed=8, files=3)
+    date, new = str(BAD_DAY), with_features(shop.lake, stage(shop.lake, "after", users=60, date=str(BAD_DAY), seed=8, files=3))
     arguments = ["--region", "alps", "--score-date", date, "--run-id", new.run_id]
     verdict = job("publish", *arguments)
     assert {k: verdict[k] for k in ("skipped", "rows", "run_id", "version")} == {
@@ -231,6 +231,15 @@ def test_scores_are_published_by_tasks_on_spark(shop):
     }
     assert published(shop.address, date=date) == in_lake(shop.lake, date=date)
     assert job("publish", *arguments)["skipped"]
+
+
+def test_scores_that_their_gate_refuses_are_not_published_whatever_the_order_of_the_caller(shop):
+    bad = stage(shop.lake, "doubtful", users=7, date=str(BAD_DAY), seed=9)  # not the customers that have features
+    before = published(shop.address, date=str(BAD_DAY)), in_lake(shop.lake, date=str(BAD_DAY))
+    with pytest.raises(RefusedError, match="gate scores") as caught:
+        job("publish", "--region", "alps", "--score-date", str(BAD_DAY), "--run-id", bad.run_id)
+    assert caught.value.status == 2
+    assert (published(shop.address, date=str(BAD_DAY)), in_lake(shop.lake, date=str(BAD_DAY))) == before
 
 
 @pytest.mark.parametrize(
@@ -252,7 +261,7 @@ def test_a_wrong_argument_is_one_line(shop, change, words):
 
 
 def test_a_database_that_is_down_is_one_line_without_its_password_and_worth_another_try(shop, monkeypatch):
-    stage(shop.lake, "some", date=str(BAD_DAY), seed=8)
+    with_features(shop.lake, stage(shop.lake, "some", date=str(BAD_DAY), seed=8))
     monkeypatch.setenv("PROPENSITY_DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:1/scores")
     with pytest.raises(RefusedError, match="the scores database is not reachable") as caught:
         job("publish", "--region", "alps", "--score-date", BAD_DAY, "--run-id", "some")

@@ -6,7 +6,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from propensity.contracts import SCORES, TOKENS
+from propensity.contracts import FEATURES, SCORES, TOKENS
 from propensity.features import tokens
 from propensity.quality.staged import StagedScores, write_staged
 from propensity.quality.statistics import score_statistics
@@ -52,6 +52,15 @@ def stage(
         )
     staged = StagedScores(run_id, region, date, "v1", tuple(parts))
     write_staged(lake.config, staged)
+    return staged
+
+
+def with_features(lake: Lake, staged: StagedScores) -> StagedScores:
+    """Commit a feature row for each customer that was scored, as there is one whenever scores are real."""
+    users = pa.concat_arrays([lake.read(SCORES.name, f)["user_id"].combine_chunks() for f in staged.files])
+    ones = [pa.array([[1]] * len(users), pa.list_(pa.int32())), pa.array([[1.0]] * len(users), pa.list_(pa.float32()))]
+    table = pa.table([users, *ones], schema=FEATURES.file_schema(lake.user_type))
+    lake.commit(FEATURES, [lake.write(FEATURES, staged.partition, staged.run_id, table, {})], staged.partition, {})
     return staged
 
 
