@@ -24,6 +24,10 @@ demo: $(STAMP)  ## the main job, start to end: a year of shopping becomes publis
 up: $(STAMP)  ## bring up the Airflow web UI, scheduler and database, until Ctrl-C
 	@$(PY) -m ops up
 
+.PHONY: airflow
+airflow: $(STAMP)  ## the airflow command: make airflow RUN="dags list"
+	@$(PY) -m ops airflow $(RUN)
+
 .PHONY: test
 test: $(STAMP) browser  ## run every test
 	@$(PY) -m ops java

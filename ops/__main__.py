@@ -1,6 +1,7 @@
-"""``python -m ops demo | up | down | java | browser``."""
+"""``python -m ops demo | up | down | airflow | java | browser``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -32,6 +33,16 @@ def _down(_: argparse.Namespace, console: Console) -> None:
     console.print("The database is stopped.")
 
 
+def _airflow(arguments: argparse.Namespace, _: Console) -> None:
+    from ops.settings import DEFAULT_PORT, Stack, environment
+    from ops.stack import chosen_port
+    from propensity.config import load_config
+
+    stack = Stack(load_config(), chosen_port("AIRFLOW_PORT", DEFAULT_PORT))
+    command = [sys.executable, "-m", "airflow", *arguments.words]
+    os.execve(sys.executable, command, environment(stack))  # noqa: S606  the point is to become that command
+
+
 def _java(_: argparse.Namespace, console: Console) -> None:
     from ops.java import java_home
 
@@ -49,6 +60,7 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "demo": (_demo, "the main job, start to end"),
     "up": (_up, "everything up, until Ctrl-C"),
     "down": (_down, "stop a database that a killed run left behind"),
+    "airflow": (_airflow, "the airflow command, told where this project's Airflow is"),
     "java": (_java, "find or install the Java that Spark needs"),
     "browser": (_browser, "find or install the Chromium that the tests drive"),
 }
@@ -60,6 +72,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (_, says) in COMMANDS.items():
         command = commands.add_parser(name, help=says, allow_abbrev=False)
+        if name == "airflow":
+            command.add_argument("words", nargs=argparse.REMAINDER, help="what follows `airflow`")
         if name == "demo":
             command.add_argument("--score-date", help="YYYY-MM-DD; the last day of the schedule unless given")
     arguments = parser.parse_args()
