@@ -14,9 +14,10 @@ from propensity.config import MAX_CHANNELS
 from propensity.contracts import ACTIVITY, FEATURES, LABELS
 from propensity.errors import DataError, MachineError
 from propensity.features.windows import training_cutoffs
-from propensity.models import training
+from propensity.models import recipe, training
 from propensity.models.baselines import decayed_frequency
 from propensity.models.data import Examples, TrainingTables, batches
+from propensity.models.encoding import Encoder
 from propensity.models.metrics import Judgement
 from propensity.models.recipe import fit_encoder, read_examples, train
 from propensity.models.training import Epoch, Fit, fit, resolve_device
@@ -121,6 +122,19 @@ def test_active_customers_are_those_with_a_recent_category_event() -> None:
     for rows in kept:
         rows.features.check()
         assert len(rows.users) == len(rows.features) == len(rows.label_offsets) - 1
+
+
+def test_a_window_without_anybody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = shared()[0]
+    day = training_cutoffs(lake.config, SCORE_DATE)[2]
+
+    def nobody_then(tables: TrainingTables, cutoff: dt.date, encoder: Encoder) -> Examples:
+        found = read_examples(tables, cutoff, encoder)
+        return found.take(np.zeros(0, np.int64)) if cutoff == day else found
+
+    monkeypatch.setattr(recipe, "read_examples", nobody_then)
+    with pytest.raises(DataError, match=f"without an active customer.*{day}"):
+        train_here(lake)
 
 
 def test_a_missing_partition_is_named() -> None:

@@ -5,7 +5,7 @@ the number of epochs; the network is then trained afresh on every window but the
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
     held_out, *earlier = cutoffs
     encoder = fit_encoder(tables, earlier)
     examples = [read_examples(tables, day, encoder) for day in earlier]
+    _check(tables, dict(zip(earlier, examples, strict=True)))
     progress(describe(tables.region, examples, encoder))
     chosen, final = choose_and_refit(config.models, encoder, examples, where, progress)
     predictor = NetworkPredictor(final.network, encoder)
@@ -74,6 +75,15 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
     golden = golden_rows(tables, held_out, predictor)
     digest = save_bundle(folder, manifest, predictor.tensors(), golden)
     return Trained(version, digest, folder, len(final.epochs), len(encoder.features), len(predictor.categories))
+
+
+def _check(tables: TrainingTables, examples: Mapping[dt.date, Examples]) -> None:
+    empty = [day for day, rows in examples.items() if len(rows) == 0 or len(rows.labels) == 0]
+    if empty:
+        where, do = f"region {tables.region}", "train on fewer windows, or land more days"
+        raise DataError(
+            "windows without an active customer or without an event", where=where, count=len(empty), examples=empty, do=do
+        )
 
 
 def choose_and_refit(

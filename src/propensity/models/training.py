@@ -51,7 +51,7 @@ class Fit:
 
     def best(self) -> int:
         """Return the epoch with the best validation AP, the earliest of equals; the last one without validation."""
-        judged = [(e.validation.micro_ap, -e.number) for e in self.epochs if e.validation]
+        judged = [(np.nan_to_num(e.validation.micro_ap), -e.number) for e in self.epochs if e.validation]
         return -max(judged)[1] if judged else len(self.epochs)
 
 
