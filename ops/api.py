@@ -19,7 +19,9 @@ class Api:
     def healthy(self) -> bool:
         """Say whether the API answers and scheduler and DAG processor have reported lately."""
         try:
-            health = self.http.get("/api/v2/monitor/health", timeout=2.0).json()
+            # The first request to the execution interface builds it, for seconds: now, rather than when the first task waits.
+            self.http.get("/execution/health", timeout=60.0)
+            health = self.http.get("/api/v2/monitor/health", timeout=10.0).json()
         except (httpx.HTTPError, ValueError):
             return False
         return all((health.get(part) or {}).get("status") == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))

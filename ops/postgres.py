@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.process import check_port
-from ops.settings import secret
+from ops.settings import METADATA, secret
 from propensity.errors import MachineError
 
 USER, DATABASE = "propensity", "propensity"
@@ -56,6 +56,8 @@ class Postgres:
         Return False when it ran already.  Raise MachineError when its port is taken or it does not come up.
         """
         _folder(self.folder)
+        if self.base != self.folder and not (self.folder / "password").is_file():
+            self._forget()
         mine = self.running_port()
         if mine is not None:
             self.port = mine
@@ -66,13 +68,15 @@ class Postgres:
         if not (self.data / "PG_VERSION").is_file():
             self._create()
         self._run("pg_ctl", "start", "--wait", "-D", self.data, "-l", self.log, "-o", f"-p {self.port}")
-        self._make_database()
+        self._make_databases()
         self._write_address()
         return True
 
     def stop(self) -> None:
         """Stop the server, if it runs."""
         if self.running_port() is not None:
+            if self.base != self.folder:
+                self.programs = _copy_programs(self.programs, self.base / "program")
             self._run("pg_ctl", "stop", "--wait", "--mode", "fast", "-D", self.data)
 
     def running_port(self) -> int | None:
@@ -85,6 +89,11 @@ class Postgres:
             return int(lines[3])
         except (OSError, ValueError, IndexError):
             return None
+
+    def _forget(self) -> None:
+        """Remove the cluster of a home that was since removed and made anew."""
+        self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def _move_in(self) -> None:
         _folder(self.base)
@@ -116,12 +125,13 @@ class Postgres:
         with (self.data / "postgresql.auto.conf").open("a") as file:
             file.write(settings)
 
-    def _make_database(self) -> None:
+    def _make_databases(self) -> None:
         import psycopg  # 0.1 s that a plain `make help` need not spend
 
         with psycopg.connect(self.address.removesuffix(DATABASE) + "postgres", autocommit=True) as connection:
-            if not connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone():
-                connection.execute(f"create database {DATABASE}")
+            for name in (DATABASE, METADATA):
+                if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
+                    connection.execute(f"create database {name}")
 
     def _write_address(self) -> None:
         path = self.folder / "address"

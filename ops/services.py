@@ -48,9 +48,11 @@ def airflow(stack: Stack, environment: Mapping[str, str], *, triggerer: bool = F
 
 
 def prepare(stack: Stack, environment: Mapping[str, str]) -> None:
-    """Make Airflow's database and pools, unless that was done by these versions already."""
+    """Make Airflow's tables and pools, unless that was done by these versions already, in this very database cluster."""
     stamp = stack.airflow_home / "prepared"
-    wanted = hashlib.sha256((importlib.metadata.version("apache-airflow-core") + POOLS.read_text()).encode()).hexdigest()
+    cluster = (stack.config.home / "postgres" / "password").read_text()
+    parts = importlib.metadata.version("apache-airflow-core"), POOLS.read_text(), cluster
+    wanted = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     stack.airflow_home.mkdir(parents=True, exist_ok=True)

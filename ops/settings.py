@@ -12,6 +12,8 @@ from propensity.errors import MachineError
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_PORT = 8080
+METADATA = "airflow"
+"""Name of the database that Airflow keeps its own records in."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def environment(stack: Stack, java_home: str | None = None) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__PARALLELISM": str(max(4, 2 * (os.cpu_count() or 1))),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{stack.address}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        **_metadata(stack.config.home),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(stack.port),
         "AIRFLOW__API__BASE_URL": stack.address,
@@ -63,6 +65,19 @@ def environment(stack: Stack, java_home: str | None = None) -> dict[str, str]:
     if java_home:
         result["JAVA_HOME"] = java_home
     return result
+
+
+def _metadata(home: Path) -> Mapping[str, str]:
+    """Return where Airflow keeps its own records: a database beside the scores', in the embedded server.
+
+    SQLite would need no server, but a backfill created while the scheduler works fails on it with "database is locked".
+    """
+    path = home / "postgres" / "address"
+    if not path.is_file():
+        return {}  # nothing runs yet, and nothing that needs it is started before
+    server = path.read_text().strip().rpartition("/")[0].removeprefix("postgresql://")
+    address = f"postgresql+psycopg://{server}/{METADATA}"
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": address}
 
 
 def _keys(home: Path) -> Mapping[str, str]:

@@ -40,22 +40,13 @@ def running(config: Config, say: Callable[[str], None], *, triggerer: bool = Fal
     java = java_home(say)
     stack = Stack(config, chosen_port("AIRFLOW_PORT", DEFAULT_PORT) if port is None else port or free_port())
     with interruptible(), contextlib.ExitStack() as held:
-        database = held.enter_context(_database(config))
+        server = held.enter_context(embedded(config))  # for Airflow's own records in any case
+        database = os.environ.get("PROPENSITY_DATABASE_URL") or config.runtime.database.url or server.address
         settings = {**environment(stack, java), "PROPENSITY_DATABASE_URL": database}
         say(f"Starting Airflow on {stack.address}")
         api = held.enter_context(airflow(stack, settings, triggerer=triggerer))
         api.wait_for_dags(DAGS)
         yield Running(stack, api, settings, database)
-
-
-@contextlib.contextmanager
-def _database(config: Config) -> Iterator[str]:
-    elsewhere = os.environ.get("PROPENSITY_DATABASE_URL") or config.runtime.database.url
-    if elsewhere:
-        yield elsewhere
-        return
-    with embedded(config) as server:
-        yield server.address
 
 
 @contextlib.contextmanager
@@ -68,7 +59,7 @@ def embedded(config: Config) -> Iterator[Postgres]:
 def chosen_port(variable: str, default: int) -> int:
     """Return the port that an environment variable names, `default` without one, a free one for 0."""
     text = os.environ.get(variable) or str(default)
-    if not text.isdecimal() or not (int(text) == 0 or 1024 <= int(text) <= 65535):
+    if not (text.isascii() and text.isdecimal()) or not (int(text) == 0 or 1024 <= int(text) <= 65535):
         do = "write a number from 1024 to 65535, or 0 for any free port"
         raise ConfigError(f"{text!r} is not a port", where=variable, do=do)
     return int(text) or free_port()

@@ -14,7 +14,7 @@ from propensity.errors import ConfigError, PropensityError
 def form(config: Config, *, device: bool = False) -> dict[str, Param]:
     """Return the parameters of a run, as the trigger form shows them and as JSON schema checks them."""
     names = list(config.region_names)
-    titles = {name: region.title or name for name, region in config.regions.regions.items()}
+    titles = {name: f"{name}: {region.title}" if region.title else name for name, region in config.regions.regions.items()}
     fields = {
         "regions": Param(
             names,
