@@ -30,7 +30,7 @@ from propensity.config import load_config
 from propensity_airflow import facts
 from propensity_airflow.defaults import ACTIVITY, CHAMPION, LANDING, RUN_TIMEOUT, SCORES, SPARK, TASK_DEFAULTS
 from propensity_airflow.job_operator import job
-from propensity_airflow.schedule import midnight, timetable_or
+from propensity_airflow.schedule import BEGINNING, timetable_or
 
 config = load_config()
 
@@ -38,7 +38,7 @@ with DAG(
     "propensity_score",
     doc_md=__doc__,
     schedule=timetable_or(CHAMPION, config.runtime.schedule.score, config.runtime.schedule),
-    start_date=midnight(config.runtime.schedule.start),
+    start_date=BEGINNING,
     catchup=config.runtime.schedule.catchup,
     params=facts.form(config),
     default_args=TASK_DEFAULTS,

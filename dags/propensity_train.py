@@ -33,7 +33,7 @@ from propensity_airflow import facts
 from propensity_airflow.defaults import ACTIVITY, CHAMPION, GPU, LANDING, RUN_TIMEOUT, SPARK, TASK_DEFAULTS
 from propensity_airflow.job_operator import job
 from propensity_airflow.promotion import announce_champions
-from propensity_airflow.schedule import midnight, timetable
+from propensity_airflow.schedule import BEGINNING, timetable
 
 config = load_config()
 
@@ -41,7 +41,7 @@ with DAG(
     "propensity_train",
     doc_md=__doc__,
     schedule=timetable(config.runtime.schedule.train, config.runtime.schedule),
-    start_date=midnight(config.runtime.schedule.start),
+    start_date=BEGINNING,
     catchup=config.runtime.schedule.catchup,
     params=facts.form(config, device=True),
     default_args=TASK_DEFAULTS,

@@ -2,11 +2,11 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-from propensity_airflow.schedule import CronUntil
+from propensity_airflow.schedule import CronBetween
 
 
 class PropensityPlugin(AirflowPlugin):
     """Registers the timetable, which the scheduler has to make again from the DAG's stored form."""
 
     name = "propensity"
-    timetables = [CronUntil]  # noqa: RUF012  # Airflow's way to declare it
+    timetables = [CronBetween]  # noqa: RUF012  # Airflow's way to declare it

@@ -9,6 +9,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from propensity_airflow.defaults import GPU, LANDING, OWNER, SPARK
 from propensity_airflow.job_operator import JobOperator
+from propensity_airflow.schedule import BEGINNING
 
 ROOT = Path(__file__).parents[2]
 SPARK_JOBS = {"features", "labels", "score"}
@@ -28,7 +29,7 @@ def test_there_are_two_dags_and_each_explains_itself(dags):
         assert dag.dagrun_timeout == timedelta(hours=24)
         assert dag.max_active_runs in {1, 2}
         assert dag.catchup is False
-        assert dag.end_date is None, "a DAG's end date silently holds back runs that people trigger"
+        assert (dag.start_date, dag.end_date) == (BEGINNING, None), "a DAG's bounds silently bind runs that people trigger"
 
 
 def test_every_task_has_an_owner_retries_and_a_timeout(tasks):

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from propensity.config import Schedule
 from propensity.errors import ConfigError
-from propensity_airflow.schedule import CronUntil, midnight, timetable
+from propensity_airflow.schedule import BEGINNING, CronBetween, midnight, timetable
 
 START = dt.date(2017, 7, 3)
 
 
 def moments(cron, end, catchup=True):
     times, last = [], None
-    table = CronUntil(cron, end)
-    restriction = TimeRestriction(pendulum.instance(midnight(START)), None, catchup)
+    table = CronBetween(cron, START, end)
+    restriction = TimeRestriction(pendulum.instance(BEGINNING), None, catchup)
     while len(times) < 500 and (info := table.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)):
         times.append(info.logical_date)
         last = info.data_interval
@@ -48,11 +48,21 @@ def test_without_an_end_it_goes_on():
     assert len(moments("0 0 * * *", None)) == 500
 
 
-@given(end=st.none() | st.dates())
-def test_the_scheduler_makes_the_same_timetable_again(end):
-    table = CronUntil("5 4 * * *", end)
-    again = CronUntil.deserialize(table.serialize())
-    assert (again.summary, again.end) == (table.summary, table.end)
+def test_a_backfill_names_its_own_days():
+    table = CronBetween("0 0 * * *", START, START)
+    first, last = (pendulum.instance(midnight(START + dt.timedelta(days=n))) for n in (-2, 1))
+    found, interval = [], None
+    while info := table.next_dagrun_info(last_automated_data_interval=interval, restriction=TimeRestriction(first, last, True)):
+        found.append(info.logical_date.date() - START)
+        interval = info.data_interval
+    assert [d.days for d in found] == [-2, -1, 0, 1]
+
+
+@given(start=st.dates(), end=st.none() | st.dates())
+def test_the_scheduler_makes_the_same_timetable_again(start, end):
+    table = CronBetween("5 4 * * *", start, end)
+    again = CronBetween.deserialize(table.serialize())
+    assert (again.summary, again.start, again.end) == (table.summary, start, end)
 
 
 def test_a_cron_expression_that_is_none_is_refused():

@@ -72,16 +72,19 @@ class Installation:
 
     def states(self, dag: str, run_id: str) -> dict[str, str]:
         """Return the state of every task of a run, by task and region."""
-        tasks = self.api.tasks(dag, run_id)
-        return {f"{t['task_id'].rpartition('.')[2]} {t['rendered_map_index'] or ''}".strip(): t["state"] for t in tasks}
+        return {self.name(t): t["state"] for t in self.api.tasks(dag, run_id)}
 
     def errors(self, dag: str, run_id: str) -> dict[str, str]:
         """Return the line that each failed task of a run ended with."""
         failed = [t for t in self.api.tasks(dag, run_id) if t["state"] in {"failed", "up_for_retry"}]
-        return {
-            f"{t['task_id'].rpartition('.')[2]} {t['rendered_map_index'] or ''}".strip(): error_line(self.api.log(t))
-            for t in failed
-        }
+        return {self.name(t): error_line(self.api.log(t)) for t in failed}
+
+    def name(self, task: dict) -> str:
+        """Return a task's name with its region; one that never ran has only its index, in the order of the regions."""
+        index, region = task["map_index"], task["rendered_map_index"]
+        if index >= 0 and not region:
+            region = self.api.xcom({**task, "task_id": "plan", "map_index": -1})[index]
+        return f"{task['task_id'].rpartition('.')[2]} {region or ''}".strip()
 
     def published(self, region: str | None = None) -> dict[tuple[str, str], tuple[str, int]]:
         """Return (run id, rows) of what stands in the database, by region and day; each has one run id."""
