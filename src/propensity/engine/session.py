@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -57,9 +56,3 @@ def _properties(config: Config) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(config.home / "spark-warehouse"),
         **spark.options,
     }
-
-
-def java_version() -> str:
-    """Return what ``java -version`` says, in one line."""
-    found = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)  # noqa: S607
-    return found.stderr.splitlines()[0] if found.stderr else ""

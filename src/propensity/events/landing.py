@@ -52,7 +52,7 @@ def days_needed(config: Config, score_date: dt.date, purpose: str) -> list[dt.da
 
 
 def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False, regions: Sequence[str] = ()) -> Landing | None:
-    """Return what is to land of these days, or None when all of it has landed, from the same files, in `regions` (none: in all)."""
+    """Return what of these days is to land, or None when all has landed from the same files, in `regions` (empty: in all)."""
     config = lake.config
     files = find_files(config, days)
     sources = {day: fingerprint(files, day) for day in days}

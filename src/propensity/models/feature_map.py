@@ -66,8 +66,3 @@ def count_features(batches: Iterable[SparseBatch]) -> OffsetArray:
         else:
             total[: len(counts)] += counts
     return total
-
-
-def fit_feature_map(batches: Iterable[SparseBatch], at_least: int) -> FeatureMap:
-    """Return the map of the features that at least that many rows have."""
-    return FeatureMap(np.flatnonzero(count_features(batches) >= at_least).astype(np.int32))

@@ -70,11 +70,6 @@ def recall_at_precision(targets: FloatArray, scores: FloatArray, precision: floa
     return float(recalls[precisions >= precision].max(initial=0.0))
 
 
-def average_precision(targets: FloatArray, scores: FloatArray) -> float:
-    """Return the average precision of all pairs."""
-    return float(average_precision_score(targets.ravel(), scores.ravel()))
-
-
 def curve(targets: FloatArray, scores: FloatArray, points: int = 200) -> list[tuple[float, float]]:
     """Return (recall, precision) along all pairs, thinned to about so many points."""
     precisions, recalls, _ = precision_recall_curve(targets.ravel(), scores.ravel())
