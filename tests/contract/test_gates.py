@@ -14,8 +14,8 @@ from propensity.quality.gate import Subject, check, data_docs, kept_verdicts
 from tests.support.shop import make_config
 
 CLEAN = {
-    "events": 100, "expected": 100, "users": 20, "duplicated": 0, "outside_day": 0, "negative_value": 0, "null_user": 0, "null_time": 0,
-    "missing_required": 1, "unknown_region": 0, "duplicated_share": 0.0, "missing_share": 0.01,
+    "events": 100, "expected": 100, "users": 20, "duplicated": 0, "outside_day": 0, "negative_value": 0, "null_user": 0,
+    "null_time": 0, "missing_required": 1, "unknown_region": 0, "duplicated_share": 0.0, "missing_share": 0.01,
 }  # fmt: skip
 DAYS = [{"part": f"2025-03-{day:02d}", **CLEAN} for day in range(1, 6)]
 EVENTS = Subject("events", "alps", "2025-03-06")
