@@ -34,11 +34,16 @@ def _down(_: argparse.Namespace, console: Console) -> None:
 
 
 def _airflow(arguments: argparse.Namespace, _: Console) -> None:
+    from ops.postgres import Postgres
     from ops.settings import DEFAULT_PORT, Stack, environment
     from ops.stack import chosen_port
     from propensity.config import load_config
+    from propensity.errors import MachineError
 
-    stack = Stack(load_config(), chosen_port("AIRFLOW_PORT", DEFAULT_PORT))
+    config = load_config()
+    if Postgres(config.home, config.runtime.database.port).running_port() is None:
+        raise MachineError("Airflow is not up, nor is its database", where=str(config.home), do="run make up in another terminal")
+    stack = Stack(config, chosen_port("AIRFLOW_PORT", DEFAULT_PORT))
     command = [sys.executable, "-m", "airflow", *arguments.words]
     os.execve(sys.executable, command, environment(stack))  # noqa: S606  the point is to become that command
 
