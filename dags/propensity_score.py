@@ -72,7 +72,7 @@ with DAG(
         score = job("score", {**here, **model, **redo}, pool=SPARK)
         staged = {"run_id": score.told("run_id")}
         gate_scores = job("gate", {"stage": "scores", **here, **window, **staged}, task_id="gate_scores")
-        publish = job("publish", {**here, **staged, **redo}, outlets=[SCORES])
+        publish = job("publish", {**here, **staged, **redo}, pool=SPARK, outlets=[SCORES])
         chain(champion, gate_events, features, score, gate_scores, publish)
 
     each_region.expand(region=run)

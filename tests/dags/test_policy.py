@@ -12,7 +12,7 @@ from propensity_airflow.job_operator import JobOperator
 from propensity_airflow.schedule import BEGINNING
 
 ROOT = Path(__file__).parents[2]
-SPARK_JOBS = {"features", "labels", "score"}
+SPARK_JOBS = {"features", "labels", "score", "publish"}
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ class Installation:
     def config(self) -> Config:
         return self.running.stack.config
 
-    def wait(self, dag: str, run_id: str, seconds: float = 240.0) -> dict:
+    def wait(self, dag: str, run_id: str, seconds: float = 480.0) -> dict:
         """Wait for the end of a run; return it."""
         deadline = time.monotonic() + seconds
         while (run := self.api.run(dag, run_id))["state"] not in ENDED:
@@ -60,7 +60,7 @@ class Installation:
             time.sleep(0.3)
         return run
 
-    def wait_for_runs(self, dag: str, count: int, seconds: float = 240.0, **filters) -> list[dict]:
+    def wait_for_runs(self, dag: str, count: int, seconds: float = 480.0, **filters) -> list[dict]:
         """Wait until a DAG has `count` runs of a kind and all of them have ended; return them, the newest first."""
         deadline = time.monotonic() + seconds
         while True:
@@ -132,6 +132,15 @@ def trained(installation):
     installation.trained = [run["dag_run_id"]]
     assert run["state"] == "success", installation.errors("propensity_train", run["dag_run_id"])
     return installation
+
+
+@pytest.fixture(scope="session")
+def scoring(trained):
+    """The installation after the scheduler has also scored the days of its schedule."""
+    trained.api.unpause("propensity_score")
+    for run in trained.wait_for_runs("propensity_score", 2, run_type="scheduled"):
+        assert run["state"] == "success", trained.errors("propensity_score", run["dag_run_id"])
+    return trained
 
 
 def pytest_collection_modifyitems(items):

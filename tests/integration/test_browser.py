@@ -34,30 +34,29 @@ def page():
         browser.close()
 
 
-def test_a_person_triggers_a_run_in_the_form_and_sees_it_finish(trained, page):
-    trained.api.unpause(SCORE)
-    page.goto(f"{trained.api.address}/dags/{SCORE}")
+def test_a_person_triggers_a_run_in_the_form_and_sees_it_finish(scoring, page):
+    page.goto(f"{scoring.api.address}/dags/{SCORE}")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     form.locator("#element_score_date").fill("2025-06-16")
     form.get_by_label("Remove coast").click()
     form.get_by_role("button", name="Trigger").click()
     page.get_by_text("Dag run has been successfully triggered").wait_for()
-    run = trained.api.runs(SCORE, run_type="manual")[0]
+    run = scoring.api.runs(SCORE, run_type="manual")[0]
     assert run["conf"] == {"regions": ["alps"], "score_date": "2025-06-16", "force": False}
     assert run["logical_date"] is not None, "the form's own; the score date wins"
-    ended = trained.wait(SCORE, run["dag_run_id"])
-    assert ended["state"] == "success", trained.errors(SCORE, run["dag_run_id"])
-    assert ("alps", "2025-06-16") in trained.published()
+    ended = scoring.wait(SCORE, run["dag_run_id"])
+    assert ended["state"] == "success", scoring.errors(SCORE, run["dag_run_id"])
+    assert ("alps", "2025-06-16") in scoring.published()
 
-    page.goto(f"{trained.api.address}/dags/{SCORE}/runs/{run['dag_run_id']}")
+    page.goto(f"{scoring.api.address}/dags/{SCORE}/runs/{run['dag_run_id']}")
     page.get_by_role("link", name="each_region.publish").wait_for()
     assert page.get_by_role("link", name="alps").count() >= 6, "a mapped task shows its region"
 
 
-def test_the_form_does_not_send_an_empty_list_of_regions(trained, page):
-    before = len(trained.api.runs(SCORE))
-    page.goto(f"{trained.api.address}/dags/{SCORE}")
+def test_the_form_does_not_send_an_empty_list_of_regions(scoring, page):
+    before = len(scoring.api.runs(SCORE))
+    page.goto(f"{scoring.api.address}/dags/{SCORE}")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
     for name in ("alps", "coast"):
@@ -66,10 +65,10 @@ def test_the_form_does_not_send_an_empty_list_of_regions(trained, page):
     if button.is_enabled():
         button.click()
         page.wait_for_timeout(1500)
-    assert len(trained.api.runs(SCORE)) == before
+    assert len(scoring.api.runs(SCORE)) == before
 
 
-def test_the_dags_page_is_the_dags_own_text(trained, page):
-    page.goto(f"{trained.api.address}/dags/{SCORE}")
+def test_the_dags_page_is_the_dags_own_text(scoring, page):
+    page.goto(f"{scoring.api.address}/dags/{SCORE}")
     page.get_by_label("Dag Docs").first.click()
     page.get_by_text("One region that fails does not stop another").wait_for()
