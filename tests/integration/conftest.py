@@ -70,6 +70,13 @@ class Installation:
             assert time.monotonic() < deadline, [(r["dag_run_id"], r["state"]) for r in runs]
             time.sleep(0.5)
 
+    def wait_for_backfills(self, dag: str, seconds: float = 60.0) -> None:
+        """Wait until no backfill is open: its runs end a little before it does, and a DAG has one at a time."""
+        deadline = time.monotonic() + seconds
+        while any(b["completed_at"] is None for b in self.api.call("GET", "/backfills", params={"dag_id": dag})["backfills"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+
     def states(self, dag: str, run_id: str) -> dict[str, str]:
         """Return the state of every task of a run, by task and region."""
         return {self.name(t): t["state"] for t in self.api.tasks(dag, run_id)}
@@ -82,7 +89,7 @@ class Installation:
     def name(self, task: dict) -> str:
         """Return a task's name with its region; one that never ran has only its index, in the order of the regions."""
         index, region = task["map_index"], task["rendered_map_index"]
-        if index >= 0 and not region:
+        if index >= 0 and region in {None, str(index)}:
             region = self.api.xcom({**task, "task_id": "plan", "map_index": -1})[index]
         return f"{task['task_id'].rpartition('.')[2]} {region or ''}".strip()
 

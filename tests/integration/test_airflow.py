@@ -93,7 +93,9 @@ def test_a_backfill_fills_the_gaps_and_a_second_one_leaves_the_same_rows(scoring
     first, lake = scoring.published("alps"), scoring.in_lake("alps")
     assert {day for _, day in first} >= set(days)
 
+    scoring.wait_for_backfills(SCORE)
     scoring.airflow(*create, *conf, "--reprocess-behavior", "completed")
+    scoring.wait_for_backfills(SCORE, 480)
     again = scoring.wait_for_runs(SCORE, 3, run_type="backfill")
     assert sorted(r["logical_date"][:10] for r in again) == days
     assert {r["state"] for r in again} == {"success"}

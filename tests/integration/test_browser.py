@@ -41,7 +41,7 @@ def test_a_person_triggers_a_run_in_the_form_and_sees_it_finish(scoring, page):
     form.locator("#element_score_date").fill("2025-06-16")
     form.get_by_label("Remove coast").click()
     form.get_by_role("button", name="Trigger").click()
-    page.get_by_text("Dag run has been successfully triggered").wait_for()
+    page.get_by_text("Dag run has been successfully triggered").first.wait_for()
     run = scoring.api.runs(SCORE, run_type="manual")[0]
     assert run["conf"] == {"regions": ["alps"], "score_date": "2025-06-16", "force": False}
     assert run["logical_date"] is not None, "the form's own; the score date wins"
