@@ -70,7 +70,7 @@ class Installation:
             assert time.monotonic() < deadline, [(r["dag_run_id"], r["state"]) for r in runs]
             time.sleep(0.5)
 
-    def wait_for_backfills(self, dag: str, seconds: float = 60.0) -> None:
+    def wait_for_backfills(self, dag: str, seconds: float = 180.0) -> None:
         """Wait until no backfill is open: its runs end a little before it does, and a DAG has one at a time."""
         deadline = time.monotonic() + seconds
         while any(b["completed_at"] is None for b in self.api.call("GET", "/backfills", params={"dag_id": dag})["backfills"]):
