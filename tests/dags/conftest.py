@@ -1,15 +1,19 @@
 """Airflow in this process: its own empty home, the project's settings, no database."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HOME = tempfile.mkdtemp(prefix="propensity-airflow-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 # Before anything imports Airflow, which reads them once.
 os.environ.update(
-    AIRFLOW_HOME=tempfile.mkdtemp(prefix="propensity-airflow-"),
+    AIRFLOW_HOME=HOME,
     AIRFLOW_CONFIG=str(ROOT / "airflow.cfg"),
     AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
     AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
