@@ -250,7 +250,8 @@ def _data_file(row: Mapping[str, Any], partition_by: Sequence[str]) -> DataFile:
 
 
 def _matching(table: DeltaTable, contract: TableContract, wanted: Mapping[str, str | Sequence[str]]) -> list[DataFile]:
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    # pa.table() would do the same and import pandas, 0.3 s of every job.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all().to_pylist()
     accept = {key: {value} if isinstance(value, str) else set(value) for key, value in wanted.items()}
     found = [_data_file(row, contract.partition_by) for row in actions]
     return sorted((f for f in found if all(f.partition[k] in v for k, v in accept.items())), key=lambda f: f.path)
