@@ -5,7 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from py4j.protocol import Py4JError
 from pyspark import SparkContext
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from propensity.config import Config
@@ -38,7 +40,7 @@ def spark_context(config: Config) -> SparkContext:
         builder = builder.config(key, value)
     try:
         session = builder.getOrCreate()
-    except Exception as error:
+    except (PySparkException, Py4JError) as error:
         raise MachineError(f"Spark did not start: {error}", where=config.runtime.spark.master, do=JAVA_LINE) from error
     session.sparkContext.setLogLevel("ERROR")
     return session.sparkContext
