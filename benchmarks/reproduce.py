@@ -105,7 +105,7 @@ def per_category(peers: peers_of.Peers, folder: Path, window: HeldOut, threads: 
     """Return the macro AUC of XGBoost per category and of ours on the same categories."""
     scores, chosen = peers_of.each_category(peers, 0, threads, say)
     columns = window.categories.positions(peers.categories[chosen])
-    ours = window.scores(load_pipeline(folder, threads=threads))[0][:, columns]
+    ours = window.scores(load_pipeline(folder).predictor)[0][:, columns]
     targets = window.targets[:, columns]
     return {
         "categories": len(chosen),

@@ -19,7 +19,6 @@ from propensity.models.history import HistoryEncoder
 from propensity.models.network_predictor import NetworkPredictor
 from propensity.models.recipe import choose_and_refit, fit_encoder, read_examples
 from propensity.models.training import popularity_logits
-from propensity.pipeline.predictor import Pipeline
 
 SAMPLED_PAIRS = 1_500_000
 CATEGORIES_TRIED = 24
@@ -65,7 +64,7 @@ def network(peers: Peers, seed: int, progress: Progress, history: bool = True) -
         examples = [_without_history(e, bare) for e in examples]
     settings = peers.tables.config.models.model_copy(update={"seed": seed, **({} if history else ALONE)})
     _, final = choose_and_refit(settings, encoder, examples, torch.device("cpu"), progress)
-    return peers.window.scores(Pipeline(NetworkPredictor(final.network, encoder)))[0]
+    return peers.window.scores(NetworkPredictor(final.network, encoder))[0]
 
 
 def _without_history(examples: Examples, bare: HistoryEncoder) -> Examples:

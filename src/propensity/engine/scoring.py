@@ -20,7 +20,7 @@ from propensity.quality.statistics import score_statistics
 from propensity.storage import DataFile, Lake
 
 if TYPE_CHECKING:
-    from propensity.pipeline.predictor import Pipeline, Scores
+    from propensity.pipeline.predictor import Scores, SparsePredictor
 
 BATCH = 1024
 """Users scored at once: the (users, categories) matrix stays in the processor's cache."""
@@ -75,19 +75,19 @@ def _name(run_id: str, features: DataFile) -> str:
     return f"{bucket}-{run_id}"
 
 
-_pipelines: dict[str, "Pipeline"] = {}
+_models: dict[str, "SparsePredictor"] = {}
 """One model in a worker process, however many buckets it scores."""
 
 
-def _pipeline(champion: Champion) -> "Pipeline":
-    if champion.digest not in _pipelines:
-        from propensity.models.loading import load_pipeline  # torch is a worker's business, not the driver's
+def _model(champion: Champion) -> "SparsePredictor":
+    if champion.digest not in _models:
+        from propensity.models.loading import load_pipeline  # compiled code is a worker's business, not the driver's
 
         if not champion.folder.is_dir():
             raise BundleError("no such bundle", where=str(champion.folder), do="train and promote a model for this region")
-        _pipelines.clear()
-        _pipelines[champion.digest] = load_pipeline(champion.folder, champion.digest, threads=1)
-    return _pipelines[champion.digest]
+        _models.clear()
+        _models[champion.digest] = load_pipeline(champion.folder, champion.digest).predictor
+    return _models[champion.digest]
 
 
 def _score(features: DataFile, run: _Run) -> DataFile:
@@ -95,9 +95,9 @@ def _score(features: DataFile, run: _Run) -> DataFile:
     done = None if run.force else lake.stat(SCORES, run.partition, name)
     if done is not None:
         return done
-    pipeline = _pipeline(run.champion)
+    model = _model(run.champion)
     rows = lake.read(FEATURES.name, features).combine_chunks()
-    parts = [_table(lake, run, users, pipeline.score(batch, lake.config.models.top_k)) for users, batch in _batches(rows)]
+    parts = [_table(lake, run, users, model.score(batch, lake.config.models.top_k)) for users, batch in _batches(rows)]
     table = pa.concat_tables([SCORES.file_schema(lake.user_type).empty_table(), *parts]).combine_chunks()
     return lake.write(SCORES, run.partition, name, table, score_statistics(table))
 

@@ -20,7 +20,7 @@ from propensity.models.metrics import category_auc, curve, judge
 from propensity.models.ragged import owners
 from propensity.models.records import DECAYED, OURS, POPULARITY, Figures, plain, settings_of
 from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.predictor import Pipeline, sigmoid
+from propensity.pipeline.predictor import SparsePredictor, sigmoid
 
 ABSENT = np.float32(-30.0)
 """Logit of a category that a model does not know."""
@@ -45,12 +45,12 @@ class HeldOut:
         aligned[:, self.categories.positions(categories)] = values
         return aligned
 
-    def scores(self, pipeline: Pipeline) -> tuple[FloatArray, int]:
-        """Return a pipeline's logits (N, C) and how many customers it knew nothing of."""
+    def scores(self, model: SparsePredictor) -> tuple[FloatArray, int]:
+        """Return a model's logits (N, C) and how many customers it knew nothing of."""
         parts = [self.features.rows(i, min(i + BATCH, len(self.features))) for i in range(0, len(self.features), BATCH)]
-        raws = [pipeline.predict_raw(part) for part in parts]
+        raws = [model.raw(part) for part in parts]
         unknown = sum(int((~raw.known).sum()) for raw in raws)
-        return self.align(np.concatenate([raw.logits for raw in raws]), pipeline.categories, ABSENT), unknown
+        return self.align(np.concatenate([raw.logits for raw in raws]), model.categories, ABSENT), unknown
 
 
 def held_out(tables: TrainingTables, score_date: dt.date) -> HeldOut:
@@ -71,11 +71,11 @@ def held_out(tables: TrainingTables, score_date: dt.date) -> HeldOut:
     return HeldOut(tables.region, cutoff, users, features, np.concatenate(targets), tables.label_tokens)
 
 
-def evaluate(tables: TrainingTables, window: HeldOut, bundle: Bundle, pipeline: Pipeline) -> dict[str, Any]:
+def evaluate(tables: TrainingTables, window: HeldOut, bundle: Bundle, model: SparsePredictor) -> dict[str, Any]:
     """Return the figures of a version and of the baselines on the same window."""
     settings = tables.config.models.promotion
-    ours, unknown = window.scores(pipeline)
-    share = window.align(sigmoid(bundle.tensors["prior"])[None], pipeline.categories, np.float32(0))[0]
+    ours, unknown = window.scores(model)
+    share = window.align(sigmoid(bundle.tensors["prior"])[None], model.categories, np.float32(0))[0]
     everybody = popularity(share, len(window.users))
     own = decayed_frequency(tables.lake, window.region, window.cutoff, window.users, window.categories, share)
     scores = {POPULARITY: everybody, DECAYED: own, OURS: ours}
@@ -96,9 +96,9 @@ def evaluate(tables: TrainingTables, window: HeldOut, bundle: Bundle, pipeline: 
     return told
 
 
-def judge_pipeline(window: HeldOut, pipeline: Pipeline, settings: Promotion) -> Figures:
-    """Return a pipeline's figures on the window."""
-    return judge_scores(window, window.scores(pipeline)[0], settings)
+def judge_model(window: HeldOut, model: SparsePredictor, settings: Promotion) -> Figures:
+    """Return a model's figures on the window."""
+    return judge_scores(window, window.scores(model)[0], settings)
 
 
 def judge_scores(window: HeldOut, values: FloatArray, settings: Promotion) -> Figures:

@@ -21,10 +21,10 @@ class IdMap:
         if len(ids) and (int(ids[0]) < 0 or (np.diff(ids) <= 0).any()):
             raise DataError("ids do not strictly ascend", where="id map", do="sort them and keep each once")
         self.ids: IntArray = np.ascontiguousarray(ids, np.int32)
-        self._table: IntArray | None = None
+        self.table: IntArray | None = None
         if len(ids) and int(ids[-1]) < TABLE_LIMIT:
-            self._table = np.full(int(ids[-1]) + 2, -1, np.int32)
-            self._table[self.ids] = np.arange(len(ids), dtype=np.int32)
+            self.table = np.full(int(ids[-1]) + 2, -1, np.int32)
+            self.table[self.ids] = np.arange(len(ids), dtype=np.int32)
 
     def __len__(self) -> int:
         """Return how many ids there are."""
@@ -34,10 +34,10 @@ class IdMap:
         """Return the position of each wanted id (N,), -1 where it is unknown."""
         if len(self.ids) == 0:
             return np.full(len(wanted), -1, np.int32)
-        if self._table is not None:
+        if self.table is not None:
             # Clipping sends everything above the highest id to the table's last entry, which is -1; so do negative ids.
-            last = len(self._table) - 1
-            return self._table[np.where(wanted < 0, last, np.minimum(wanted, last))]
+            last = len(self.table) - 1
+            return self.table[np.where(wanted < 0, last, np.minimum(wanted, last))]
         at = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         return np.where(self.ids[at] == wanted, at, -1).astype(np.int32)
 

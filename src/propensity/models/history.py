@@ -55,11 +55,11 @@ class HistoryEncoder:
         self.channels = channels
         self.slots = slots
         self.history_days = history_days
-        self._column = np.full(MAX_CHANNELS, -1, np.int64)
-        self._column[list(slots)] = np.arange(len(slots))
-        self._windowed = [i for i, name in enumerate(channels) if name.startswith(("count_", "days_"))]
-        self._recency = channels.index("recency") if "recency" in channels else None
-        self._interval = channels.index("interval") if "interval" in channels else None
+        self.columns = np.full(MAX_CHANNELS, -1, np.int64)
+        self.columns[list(slots)] = np.arange(len(slots))
+        self.windowed = [i for i, name in enumerate(channels) if name.startswith(("count_", "days_"))]
+        self.recency = channels.index("recency") if "recency" in channels else None
+        self.interval = channels.index("interval") if "interval" in channels else None
 
     @property
     def width(self) -> int:
@@ -69,17 +69,17 @@ class HistoryEncoder:
     @property
     def activity_width(self) -> int:
         """Return A."""
-        return len(self._windowed)
+        return len(self.windowed)
 
     def none(self) -> FloatArray:
         """Return the values (1, F) of a pair without history, for a user without activity."""
-        return self._derive(np.zeros((1, len(self.channels)), np.float32), np.zeros((1, len(self._windowed)), np.float32))
+        return self._derive(np.zeros((1, len(self.channels)), np.float32), np.zeros((1, len(self.windowed)), np.float32))
 
     def encode(self, batch: SparseBatch) -> Pairs:
         """Return the pairs of a batch whose indices are feature ids."""
         token = batch.indices // MAX_CHANNELS
         category = self.categories.positions(token)
-        column = self._column[batch.indices - token * MAX_CHANNELS]
+        column = self.columns[batch.indices - token * MAX_CHANNELS]
         at = np.flatnonzero((category >= 0) & (column >= 0))
         user = np.searchsorted(batch.offsets, at, side="right") - 1
         category = category[at]
@@ -94,24 +94,24 @@ class HistoryEncoder:
         return Pairs(pair_user, category[first].astype(np.int64), self._derive(stored, activity[pair_user]), offsets, activity)
 
     def _activity(self, stored: FloatArray, user: OffsetArray, users: int) -> FloatArray:
-        totals = [np.bincount(user, np.expm1(stored[:, i]), users) for i in self._windowed]
+        totals = [np.bincount(user, np.expm1(stored[:, i]), users) for i in self.windowed]
         return np.log1p(np.stack(totals, 1)).astype(np.float32) if totals else np.zeros((users, 0), np.float32)
 
     def _derive(self, stored: FloatArray, activity: FloatArray) -> FloatArray:
         parts = [stored]
-        if self._recency is not None:
-            recency = stored[:, self._recency]
+        if self.recency is not None:
+            recency = stored[:, self.recency]
             parts += [(recency ** (RECENCY_SCALE / scale))[:, None] for scale in OTHER_SCALES]
-            if self._interval is not None:
+            if self.interval is not None:
                 gap = -RECENCY_SCALE * np.log(np.maximum(recency, np.float32(1e-12)))
-                interval = stored[:, self._interval]
+                interval = stored[:, self.interval]
                 # No interval is not an interval of zero days: it counts as longer than the history.
                 days = np.where(interval > 0, np.expm1(interval), self.history_days)
                 parts.append(np.minimum(gap / np.maximum(days, 1.0), RATIO_CAP)[:, None])
         parts.append(activity)
         values = np.concatenate(parts, axis=1, dtype=np.float32)
-        if self._interval is not None:
-            column = values[:, self._interval]
+        if self.interval is not None:
+            column = values[:, self.interval]
             column[column == 0] = np.log1p(np.float32(self.history_days))
         return values
 

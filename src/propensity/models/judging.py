@@ -17,15 +17,15 @@ from propensity.storage import Lake
 
 def evaluate_version(lake: Lake, region: str, score_date: dt.date, version: str) -> dict[str, Any]:
     """Judge a version on the held-out window of `score_date`; write evaluation.json and the model card beside the bundle."""
-    # Imported here: promotion without a champion to compare needs neither torch nor scikit-learn.
+    # Imported here: promotion without a champion to compare needs neither numba nor scikit-learn.
     from propensity.models.evaluation import evaluate, held_out
     from propensity.models.loading import load_pipeline
 
     folder = bundle_folder(lake.config, region, version)
     bundle = load_bundle(folder)
-    pipeline = load_pipeline(folder, bundle.digest, threads=lake.config.models.threads)
+    model = load_pipeline(folder, bundle.digest).predictor
     tables = TrainingTables(lake, region)
-    evaluation = evaluate(tables, held_out(tables, score_date), bundle, pipeline)
+    evaluation = evaluate(tables, held_out(tables, score_date), bundle, model)
     write_text(folder / CARD, render_card(bundle.manifest, evaluation, lake.config.regions.regions[region].title or region))
     write_evaluation(folder, evaluation)
     return evaluation
@@ -55,11 +55,11 @@ def promote(lake: Lake, region: str, score_date: dt.date, version: str) -> tuple
 
 def _judge_champion(lake: Lake, region: str, score_date: dt.date, current: Champion | None) -> Figures:
     """Return the champion's figures on the window of `score_date`."""
-    from propensity.models.evaluation import held_out, judge_pipeline
+    from propensity.models.evaluation import held_out, judge_model
     from propensity.models.loading import load_pipeline
 
     if current is None:
         raise DataError("the region has no champion", where=f"region {region}")
     folder = bundle_folder(lake.config, region, current.version)
-    pipeline = load_pipeline(folder, current.digest, threads=lake.config.models.threads)
-    return judge_pipeline(held_out(TrainingTables(lake, region), score_date), pipeline, lake.config.models.promotion)
+    model = load_pipeline(folder, current.digest).predictor
+    return judge_model(held_out(TrainingTables(lake, region), score_date), model, lake.config.models.promotion)

@@ -1,28 +1,35 @@
-"""From a bundle's folder to a pipeline that is ready to score."""
+"""From a bundle's folder to a pipeline that is ready to score.  A family of models is imported when a bundle is one of it."""
 
+from importlib import import_module
 from pathlib import Path
 
-import torch
+from propensity.errors import BundleError, DataError
+from propensity.pipeline.bundle import Bundle, load_bundle, replay_golden
+from propensity.pipeline.pipeline import Pipeline
+from propensity.pipeline.predictor import SparsePredictor
+from propensity.pipeline.steps import steps_of
 
-from propensity.errors import BundleError
-from propensity.models import network_predictor
-from propensity.pipeline.bundle import load_bundle, replay_golden
-from propensity.pipeline.predictor import Pipeline
-
-KINDS = {network_predictor.KIND: network_predictor.from_bundle}
+KINDS = {"propensity_network": "propensity.models.propensity"}
+"""Kind of model -> the module whose ``from_bundle`` makes its predictor.  A model of your own is entered here."""
 
 
-def load_pipeline(folder: Path, digest: str | None = None, threads: int | None = 1) -> Pipeline:
+def load_pipeline(folder: Path, digest: str | None = None) -> Pipeline:
     """Return the pipeline in a bundle's folder, checked against `digest` and its golden rows.
 
-    `threads` is torch's number of threads from now on in this process: 1 where tasks are the unit of parallelism, None to
-    leave it.  Raise BundleError when anything is not as it was when the model was trained.
+    Raise BundleError when anything is not as it was when the model was trained.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     bundle = load_bundle(folder, digest)
+    predictor = predictor_of(bundle)
+    replay_golden(bundle, predictor)
+    try:
+        return Pipeline(steps_of(bundle), predictor)
+    except DataError as error:
+        raise BundleError(error.what, where=str(folder), examples=error.examples, do=error.do) from None
+
+
+def predictor_of(bundle: Bundle) -> SparsePredictor:
+    """Return a bundle's predictor; raise BundleError when its kind is unknown or its parts do not fit together."""
     if bundle.kind not in KINDS:
-        raise BundleError(f"unknown kind of model {bundle.kind!r}", where=str(folder), do=f"known are {', '.join(KINDS)}")
-    pipeline = Pipeline(KINDS[bundle.kind](bundle))
-    replay_golden(bundle, pipeline)
-    return pipeline
+        raise BundleError(f"unknown kind of model {bundle.kind!r}", where=str(bundle.path), do=f"known are {', '.join(KINDS)}")
+    predictor: SparsePredictor = import_module(KINDS[bundle.kind]).from_bundle(bundle)
+    return predictor

@@ -1,27 +1,22 @@
-"""The propensity network as a predictor: bundle <-> network, sparse rows -> logits."""
+"""The propensity network as training code computes it: with torch.  What scores is made of the same weights by :func:`scorer`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from propensity.errors import BundleError, DataError
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.encoding import Encoder
-from propensity.models.feature_map import FeatureMap
-from propensity.models.history import HistoryEncoder
 from propensity.models.network import PropensityNetwork, to_tensors
-from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.predictor import Raw
-
-KIND = "propensity_network"
-FEATURE_IDS, CATEGORIES = "feature_ids", "categories"
+from propensity.models.propensity import KIND, PropensityPredictor
+from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.transformer import Tensors
 
 
-class NetworkPredictor:
-    """A trained propensity network with its encoder."""
+class NetworkPredictor(SparsePredictor):
+    """A trained propensity network with its encoder.  The reference that parity is measured against."""
+
+    kind = KIND
 
     def __init__(self, network: PropensityNetwork, encoder: Encoder) -> None:
         self.network = network.eval()
@@ -32,9 +27,9 @@ class NetworkPredictor:
         """Return the categories' token ids (C,), ascending."""
         return self.encoder.history.categories.ids
 
-    def predict_raw(self, batch: SparseBatch) -> Raw:
+    def raw(self, many: SparseBatch) -> Raw:
         """Return the logits (B, C); a row without a known feature gets the popularity logits."""
-        encoded = self.encoder.encode(batch)
+        encoded = self.encoder.encode(many)
         known = encoded.known()
         with torch.inference_mode():
             logits = self.network(to_tensors(encoded))
@@ -42,36 +37,25 @@ class NetworkPredictor:
                 logits[torch.from_numpy(~known)] = self.network.prior
         return Raw(logits.numpy(), known)
 
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return every array that the bundle keeps."""
+    def scorer(self) -> PropensityPredictor:
+        """Return the predictor with these weights that scores, and is saved."""
         weights = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
-        return {**weights, FEATURE_IDS: self.encoder.features.ids, CATEGORIES: self.categories}
+        return PropensityPredictor(self.encoder, weights)
 
-    def describe(self) -> dict[str, Any]:
+    def tensors(self) -> Tensors:
+        """Return every array that the bundle keeps."""
+        return self.scorer().tensors()
+
+    def describe(self) -> Mapping[str, Any]:
         """Return what the manifest says about the model."""
-        history = self.encoder.history
-        shape = {
-            "features": len(self.encoder.features),
-            "categories": len(self.categories),
-            "hidden": self.network.hidden.in_features,
-        }
-        path = {"channels": list(history.channels), "slots": list(history.slots), "history_days": history.history_days}
-        return {"shape": shape, "history": path}
+        return self.scorer().describe()
 
 
-def from_bundle(bundle: Bundle) -> NetworkPredictor:
-    """Return the network in a bundle; raise BundleError when its arrays do not fit together."""
-    try:
-        described: Mapping[str, Any] = bundle.manifest["history"]
-        history = HistoryEncoder(
-            bundle.tensors[CATEGORIES], tuple(described["channels"]), tuple(described["slots"]), int(described["history_days"])
-        )
-        encoder = Encoder(FeatureMap(bundle.tensors[FEATURE_IDS]), history)
-        weights = {k: torch.from_numpy(np.array(v)) for k, v in bundle.tensors.items() if k not in (FEATURE_IDS, CATEGORIES)}
-        hidden = int(bundle.manifest["shape"]["hidden"])
-        network = PropensityNetwork(len(encoder.features), hidden, history.width, history.activity_width, weights["prior"])
-        network.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError, DataError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise BundleError(f"the model's parts do not fit together: {line}", where=str(bundle.path), do="train again") from None
+def trained(predictor: PropensityPredictor) -> NetworkPredictor:
+    """Return the torch network with a predictor's weights: what training had when it saved them."""
+    weights = {name: torch.from_numpy(array.copy()) for name, array in predictor.weights.items()}
+    encoder, hidden = predictor.encoder, weights["embedding.weight"].shape[1]
+    history = encoder.history
+    network = PropensityNetwork(len(encoder.features), hidden, history.width, history.activity_width, weights["prior"])
+    network.load_state_dict(weights)
     return NetworkPredictor(network, encoder)

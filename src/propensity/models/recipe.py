@@ -14,17 +14,19 @@ import numpy as np
 
 from propensity.config import Features, Models
 from propensity.errors import DataError
+from propensity.features import tokens
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.features.windows import training_cutoffs
 from propensity.models.data import Examples, TrainingTables, concat_examples, encode_rows
 from propensity.models.encoding import Encoder
 from propensity.models.feature_map import FeatureMap, count_features
 from propensity.models.history import HistoryEncoder
-from propensity.models.network_predictor import KIND, NetworkPredictor
+from propensity.models.network_predictor import NetworkPredictor
+from propensity.models.raw_features import raw_steps
 from propensity.models.training import Device, Fit, fit, resolve_device
 from propensity.models.versions import bundle_folder, data_digest, inputs_digest, settings_digest, version_name
 from propensity.pipeline.bundle import Golden, save_bundle
-from propensity.pipeline.predictor import Pipeline
+from propensity.pipeline.predictor import SparsePredictor
 
 GOLDEN_ROWS = 12
 
@@ -55,11 +57,10 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
     _check(tables, dict(zip(earlier, examples, strict=True)))
     progress(describe(tables.region, examples, encoder))
     chosen, final = choose_and_refit(config.models, encoder, examples, where, progress)
-    predictor = NetworkPredictor(final.network, encoder)
+    predictor = NetworkPredictor(final.network, encoder).scorer()
     partitions = tables.digests(cutoffs)
     version = version_name(score_date, inputs_digest(config, partitions))
     manifest = {
-        "kind": KIND,
         "version": version,
         "region": tables.region,
         "score_date": score_date.isoformat(),
@@ -69,11 +70,11 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
         "config": {"settings": settings_digest(config)},
         "data": {"digest": data_digest(partitions), "windows": [d.isoformat() for d in earlier], "rows": sum(map(len, examples))},
         "training": {"seed": config.models.seed, "device": where.type, **_told(chosen, final)},
-        **predictor.describe(),
     }
     folder = bundle_folder(config, tables.region, version)
     golden = golden_rows(tables, held_out, predictor)
-    digest = save_bundle(folder, manifest, predictor.tensors(), golden)
+    steps = raw_steps(config, tokens.load(tables.lake), encoder.features.ids)
+    digest = save_bundle(folder, manifest, steps, predictor, golden)
     return Trained(version, digest, folder, len(final.epochs), len(encoder.features), len(predictor.categories))
 
 
@@ -135,13 +136,13 @@ def read_examples(tables: TrainingTables, cutoff: dt.date, encoder: Encoder) -> 
     return concat_examples([encode_rows(rows, encoder) for rows in tables.rows(cutoff)])
 
 
-def golden_rows(tables: TrainingTables, cutoff: dt.date, predictor: NetworkPredictor) -> Golden:
+def golden_rows(tables: TrainingTables, cutoff: dt.date, predictor: SparsePredictor) -> Golden:
     """Return some real feature rows, as different in length as there are, with their scores."""
     batch = next(tables.rows(cutoff)).features
     by_length = np.argsort(np.diff(batch.offsets), kind="stable")
     picks = by_length[np.unique(np.linspace(0, len(batch) - 1, GOLDEN_ROWS).astype(np.int64))] if len(batch) else by_length
     rows = batch.take(picks)
-    return Golden(rows, Pipeline(predictor).predict_batch(rows))
+    return Golden(rows, predictor.predict_batch(rows))
 
 
 def describe(region: str, examples: Sequence[Examples], encoder: Encoder) -> str:

@@ -1,14 +1,16 @@
 """A model version on disk: one folder whose every byte is accounted for.
 
-``pipeline.json`` says what the pipeline is and holds the size and sha256 of every other file, so its own sha256 is the
-bundle's digest.  Arrays are safetensors.  Golden rows are real feature rows with the scores the trainer computed.
+``pipeline.json`` says what the pipeline is, step by step, and holds the size and sha256 of every other file, so its own
+sha256 is the bundle's digest.  Arrays are safetensors; a model made elsewhere is a file of its own.  Golden rows are real
+feature rows with the scores the trainer computed.
 """
 
 import hashlib
 import json
+import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,18 @@ from safetensors.numpy import save as format_tensors
 
 from propensity.errors import BundleError, DataError, MachineError
 from propensity.features.csr import FloatArray, SparseBatch
-from propensity.pipeline.predictor import Pipeline
+from propensity.pipeline.pipeline import Step
+from propensity.pipeline.predictor import SparsePredictor
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "pipeline.json"
 GOLDEN = "golden.safetensors"
 WEIGHTS = "weights.safetensors"
+STEPS = "steps.safetensors"
+"""Arrays of the pipeline's steps, named by the step's position."""
+ARRAYS = (WEIGHTS, STEPS, GOLDEN)
+FOREIGN = re.compile(r"model\.[a-z]{2,8}")
+"""What a model's own file may be called."""
 MANIFEST_LIMIT = 64 * 2**20
 """Bytes; a larger manifest is not ours."""
 GOLDEN_TOLERANCE = 1e-5
@@ -62,7 +70,12 @@ class Bundle:
     digest: str
     """sha256 of pipeline.json."""
     manifest: Mapping[str, Any]
-    tensors: Mapping[str, npt.NDArray[Any]]
+    tensors: Arrays
+    """The model's arrays."""
+    step_tensors: Sequence[Arrays]
+    """The arrays of each step."""
+    model_files: Mapping[str, bytes]
+    """The model's own files besides arrays."""
     golden: Golden
 
     @property
@@ -76,14 +89,24 @@ class Bundle:
         return str(self.manifest["version"])
 
 
-def save_bundle(folder: Path, manifest: Mapping[str, Any], tensors: Arrays, golden: Golden) -> str:
+def save_bundle(
+    folder: Path, manifest: Mapping[str, Any], steps: Sequence[Step], predictor: SparsePredictor, golden: Golden
+) -> str:
     """Write a bundle, whole or not at all, in the place of what was there; return its digest.
 
-    The same content gives the same bytes.
+    `manifest` has at least the `version`.  The same content gives the same bytes.
     """
-    files = {WEIGHTS: _format(tensors), GOLDEN: _format(golden.arrays())}
+    step_arrays = {f"{at}.{name}": array for at, step in enumerate(steps) for name, array in step.tensors().items()}
+    arrays = {WEIGHTS: predictor.tensors(), STEPS: step_arrays, GOLDEN: golden.arrays()}
+    told = {"steps": [{"kind": step.kind, **step.describe()} for step in steps], "kind": predictor.kind, **predictor.describe()}
+    return write_bundle(folder, {**manifest, **told}, arrays, predictor.files())
+
+
+def write_bundle(folder: Path, manifest: Mapping[str, Any], arrays: Mapping[str, Arrays], foreign: Mapping[str, bytes]) -> str:
+    """Write a bundle's files, whole or not at all; return its digest."""
+    files = {**{name: _format(arrays[name]) for name in ARRAYS}, **foreign}
     described = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()}
-    files[MANIFEST] = json.dumps({"format": FORMAT, **manifest, "files": described}, indent=1, sort_keys=True).encode()
+    files[MANIFEST] = json.dumps({**manifest, "format": FORMAT, "files": described}, indent=1, sort_keys=True).encode()
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     retired = temporary.with_name(temporary.name + ".old")
     try:
@@ -108,8 +131,10 @@ def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
     if digest is not None and found != digest:
         raise BundleError(f"the bundle's digest is {found[:12]}, not {digest[:12]}", where=str(folder), do=TRAIN_AGAIN)
     manifest = _manifest(data, folder)
-    arrays = {name: _parse(_read(folder, name, manifest["files"][name]), folder / name) for name in (WEIGHTS, GOLDEN)}
-    return Bundle(folder, found, manifest, arrays[WEIGHTS], _golden(arrays[GOLDEN], folder))
+    files = {name: _read(folder, name, described) for name, described in sorted(manifest["files"].items())}
+    arrays = {name: _parse(files.pop(name), folder / name) for name in ARRAYS}
+    steps = [_numbered(arrays[STEPS], at) for at in range(len(manifest["steps"]))]
+    return Bundle(folder, found, manifest, arrays[WEIGHTS], steps, files, _golden(arrays[GOLDEN], folder))
 
 
 def bundle_digest(folder: Path) -> str | None:
@@ -118,9 +143,9 @@ def bundle_digest(folder: Path) -> str | None:
     return sha256(path.read_bytes()) if path.is_file() else None
 
 
-def replay_golden(bundle: Bundle, pipeline: Pipeline) -> float:
+def replay_golden(bundle: Bundle, predictor: SparsePredictor) -> float:
     """Score the golden rows; return the largest difference; raise BundleError when it is above GOLDEN_TOLERANCE."""
-    got = pipeline.predict_batch(bundle.golden.batch)
+    got = predictor.predict_batch(bundle.golden.batch)
     if got.shape != bundle.golden.expected.shape:
         raise BundleError(f"golden rows gave {got.shape} scores, not {bundle.golden.expected.shape}", where=str(bundle.path))
     worst = np.abs(got - bundle.golden.expected)
@@ -164,12 +189,25 @@ def _manifest(data: bytes, folder: Path) -> Mapping[str, Any]:
         manifest = json.loads(data)
     except (UnicodeDecodeError, json.JSONDecodeError):
         raise BundleError(f"{MANIFEST} is not JSON", where=str(folder), do=TRAIN_AGAIN) from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not {"kind", "version", "files"} <= set(manifest):
+    needed = {"kind", "version", "files", "steps"}
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not needed <= set(manifest):
         raise BundleError(f"{MANIFEST} is not a bundle of format {FORMAT}", where=str(folder), do=TRAIN_AGAIN)
+    if not isinstance(manifest["steps"], list) or any(not isinstance(step, dict) for step in manifest["steps"]):
+        raise BundleError(f"{MANIFEST} does not list the pipeline's steps", where=str(folder), do=TRAIN_AGAIN)
     files = manifest["files"] if isinstance(manifest["files"], dict) else {}
-    if set(files) != {WEIGHTS, GOLDEN} or any(set(v) != {"bytes", "sha256"} for v in files.values()):
-        raise BundleError(f"{MANIFEST} does not describe exactly {WEIGHTS} and {GOLDEN}", where=str(folder), do=TRAIN_AGAIN)
+    foreign = set(files) - set(ARRAYS)
+    described = all(isinstance(v, dict) and set(v) == {"bytes", "sha256"} for v in files.values())
+    if not set(ARRAYS) <= set(files) or not all(map(FOREIGN.fullmatch, foreign)) or not described:
+        raise BundleError(
+            f"{MANIFEST} does not describe {', '.join(ARRAYS)} and a model's own files", where=str(folder), do=TRAIN_AGAIN
+        )
     return manifest
+
+
+def _numbered(arrays: Arrays, at: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of the step at a position."""
+    prefix = f"{at}."
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _parse(data: bytes, path: Path) -> dict[str, npt.NDArray[Any]]:

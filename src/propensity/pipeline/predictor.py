@@ -1,17 +1,26 @@
-"""What every model is to the rest: sparse rows in, a logit or a probability for each category out."""
+"""What every model is to the rest: features in, a logit or a probability for each category out."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from propensity.features.csr import FloatArray, IntArray, SparseBatch
+from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
+from propensity.pipeline.top_k import top_columns
+from propensity.pipeline.transformer import INDICES, VALUES, Frame, Tensors, ddl
 
 BoolArray = npt.NDArray[np.bool_]
 
 MODEL_SOURCE, PRIOR_SOURCE = "model", "prior"
 """`score_source`, as contracts.SCORE_SOURCES lists them."""
+SCORES = "scores"
+
+One = TypeVar("One")
+Many = TypeVar("Many")
 
 
 @dataclass(frozen=True)
@@ -22,17 +31,6 @@ class Raw:
     """(B, C) folded: log of yes over no."""
     known: BoolArray
     """(B,) whether the model knows any feature of the user; where it does not, the logits are the region's popularity."""
-
-
-class Predictor(Protocol):
-    """A fitted model.  Features it does not know are dropped; a row without any gets the prior."""
-
-    @property
-    def categories(self) -> IntArray:
-        """Return the categories' ids (C,), ascending: the columns of every result."""
-
-    def predict_raw(self, batch: SparseBatch) -> Raw:
-        """Return the logits of a batch."""
 
 
 @dataclass(frozen=True)
@@ -51,56 +49,99 @@ class Scores:
         return [MODEL_SOURCE if known else PRIOR_SOURCE for known in self.known]
 
 
-class Pipeline:
-    """A predictor with what is done to its logits.  The only place where scores are computed."""
-
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+class Predictor(ABC, Generic[One, Many]):
+    """A fitted model.  One user and many users go through the same :meth:`raw`, so they have the same scores."""
 
     @property
+    @abstractmethod
     def categories(self) -> IntArray:
-        """Return the categories' ids (C,), ascending."""
-        return self.predictor.categories
+        """Return the categories' ids (C,), ascending: the columns of every result."""
 
-    def predict_raw(self, batch: SparseBatch) -> Raw:
-        """Return the logits (B, C) and which rows the model knows."""
-        return self.predictor.predict_raw(batch)
+    @abstractmethod
+    def raw(self, many: Many) -> Raw:
+        """Return the logits of many users.  Features the model does not know are dropped; a user without any gets the prior."""
 
-    def predict_batch(self, batch: SparseBatch) -> FloatArray:
+    @abstractmethod
+    def several(self, one: One) -> Many:
+        """Return one user as many users."""
+
+    def predict_raw(self, one: One) -> FloatArray:
+        """Return one user's logits (C,)."""
+        logits: FloatArray = self.raw(self.several(one)).logits[0]
+        return logits
+
+    def predict(self, one: One) -> FloatArray:
+        """Return one user's probabilities (C,)."""
+        return sigmoid(self.predict_raw(one))
+
+    def predict_batch(self, many: Many) -> FloatArray:
         """Return the probabilities (B, C)."""
-        return sigmoid(self.predict_raw(batch).logits)
+        return sigmoid(self.raw(many).logits)
 
-    def score(self, batch: SparseBatch, k: int | None = None) -> Scores:
+    def score(self, many: Many, k: int | None = None) -> Scores:
         """Return the `k` likeliest categories of each user (None or more than C: all C of them)."""
-        raw = self.predict_raw(batch)
+        raw = self.raw(many)
         columns = top_columns(raw.logits, raw.logits.shape[1] if k is None else k)
         best = np.take_along_axis(raw.logits, columns, axis=1)
         return Scores(self.categories[columns], sigmoid(best), raw.known)
 
-    def top_k(self, batch: SparseBatch, k: int | None = None) -> tuple[IntArray, FloatArray]:
+    def top_k(self, many: Many, k: int | None = None) -> tuple[IntArray, FloatArray]:
         """Return ids (B, K) and probabilities (B, K), descending; of equal ones the lower id comes first."""
-        scores = self.score(batch, k)
+        scores = self.score(many, k)
         return scores.categories, scores.probabilities
+
+    @abstractmethod
+    def rows_of(self, batch: pa.RecordBatch) -> Many:
+        """Return the users in an Arrow batch of a DataFrame."""
+
+    def transform(self, frame: Frame) -> Frame:
+        """Return the DataFrame with a column `scores`: probabilities in the order of `categories`."""
+        types = {**dict(frame.dtypes), SCORES: "array<float>"}
+
+        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                yield with_scores(batch, self.predict_batch(self.rows_of(batch)))
+
+        return frame.mapInArrow(run, ddl(types))
+
+
+class SparsePredictor(Predictor[SparseBatch, SparseBatch]):
+    """A model over sparse rows: what a pipeline ends with, and what scores feature rows as they are stored."""
+
+    kind: ClassVar[str]
+    """What the bundle calls this family of models."""
+
+    def several(self, one: SparseBatch) -> SparseBatch:
+        """Return the row, which is a batch of one."""
+        return one
+
+    def rows_of(self, batch: pa.RecordBatch) -> SparseBatch:
+        """Return the rows in the columns `indices` and `values`."""
+        return from_arrow(batch[INDICES], batch[VALUES])
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the manifest says about the model, as JSON; `shape` has at least `features` and `categories`."""
+
+    @abstractmethod
+    def tensors(self) -> Tensors:
+        """Return every array that the bundle keeps."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return the files that the bundle keeps besides arrays, by name."""
+        return {}
+
+
+def with_scores(batch: pa.RecordBatch, probabilities: FloatArray) -> pa.RecordBatch:
+    """Return an Arrow batch with probabilities (B, C) as its column `scores`."""
+    rows, width = probabilities.shape
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(width))
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns[SCORES] = pa.ListArray.from_arrays(offsets, pa.array(probabilities.ravel(), pa.float32()))
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:
     """Return 1 / (1 + exp(-logits)) in float32; beyond 88 either way it is 0 or 1 without a warning."""
     bounded = np.clip(logits, -88.0, 88.0)
     return (1.0 / (1.0 + np.exp(-bounded))).astype(np.float32, copy=False)
-
-
-def top_columns(logits: FloatArray, k: int) -> npt.NDArray[np.int64]:
-    """Return the columns (B, K) of the highest logits (B, C), descending; of equal ones the lower column first.
-
-    Logit and column make one integer that sorts like the pair, so that ties have one answer whatever K is.
-    """
-    width = logits.shape[1]
-    bits = np.ascontiguousarray(logits + np.float32(0.0), np.float32).view(np.int32)  # + 0 makes -0 the 0 it equals
-    ordered = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
-    keys = (ordered << 32) | (width - 1 - np.arange(width, dtype=np.int64))
-    if k < width:
-        keys.partition(width - k, axis=1)
-        keys = keys[:, width - k :]
-    keys.sort(axis=1)
-    columns: npt.NDArray[np.int64] = width - 1 - (keys[:, ::-1] & np.int64(0xFFFFFFFF))
-    return columns

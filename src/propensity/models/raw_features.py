@@ -1,0 +1,40 @@
+"""The steps in front of a model over feature rows: raw features online become the very rows that the tables hold.
+
+A raw feature is named ``event type.field.channel``, such as ``purchase.category.count_28``; it maps the field's values to numbers in
+natural units: events, days with an event, the sum of values, days since the last event (recency), mean days between (interval).
+"""
+
+import numpy as np
+
+from propensity.config import MAX_CHANNELS, Config
+from propensity.features.csr import IntArray
+from propensity.features.tokens import Vocabulary
+from propensity.features.windows import RECENCY_DAYS
+from propensity.pipeline.numeric import Decay, DropZeros, Log1p
+from propensity.pipeline.pipeline import Step
+from propensity.pipeline.vectoriser import Block, Name, Vectoriser
+
+
+def raw_steps(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> list[Step]:
+    """Return the steps that make raw features the rows of the features table, for the tokens of `feature_ids`."""
+    channels = config.features.channel_names()
+    recency = tuple(slot for slot, channel in enumerate(channels) if channel == "recency")
+    others = tuple(slot for slot, channel in enumerate(channels) if channel != "recency")
+    steps: list[Step] = [vectoriser(config, vocabulary, feature_ids), DropZeros(), Log1p(others)]
+    return [*steps, Decay(RECENCY_DAYS, recency)] if recency else steps
+
+
+def vectoriser(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> Vectoriser:
+    """Return names and words of the features: one block a field, one step a channel."""
+    channels = config.features.channel_names()
+    tokens = np.unique(feature_ids // MAX_CHANNELS)
+    names, blocks = {}, {}
+    for field in config.features.fields:
+        key = f"{field.event_type}.{field.field}"
+        table = vocabulary.of(field.event_type, field.field)
+        chosen = np.isin(table["token"].to_numpy(), tokens)
+        words = np.array(table["value"].to_pylist(), object)[chosen]
+        blocks[key] = Block(tuple(words.tolist()), table["token"].to_numpy()[chosen].astype(np.int32) * np.int32(MAX_CHANNELS))
+        for channel in type(config.features)(fields=(field,), history_days=config.features.history_days).channel_names():
+            names[f"{key}.{channel}"] = Name(key, channels.index(channel))
+    return Vectoriser(names, blocks)

@@ -1,0 +1,1 @@
+"""The online service: scores one customer at a time from raw features or from the latest feature row."""
