@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from propensity.config.base import Frozen
 from propensity.config.sections import (
     MAX_CHANNELS,
     EventColumns,
@@ -21,7 +22,6 @@ from propensity.config.sections import (
     Expectation,
     FeatureField,
     Features,
-    Frozen,
     Models,
     Promotion,
     Quality,
@@ -31,6 +31,7 @@ from propensity.config.sections import (
     Schedule,
     Tables,
 )
+from propensity.config.serving import Serving
 from propensity.errors import ConfigError
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Regions",
     "Runtime",
     "Schedule",
+    "Serving",
     "Tables",
     "check_regions",
     "load_config",

@@ -3,17 +3,14 @@
 import datetime as dt
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from propensity.config.base import Frozen
+from propensity.config.serving import Serving
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-
-
-class Frozen(BaseModel):
-    """Base of every section: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Schedule(Frozen):
@@ -47,7 +44,7 @@ class Spark(Frozen):
     """Any Spark master."""
     driver_memory: str = Field("2g", pattern=r"^\d+[mg]$")
     """Memory of the driver's JVM."""
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     """Further Spark properties, passed on as they are."""
 
 
@@ -61,10 +58,11 @@ class Runtime(Frozen):
     schedule: Schedule
     lake: str | None = None
     """Where the tables live: a path or an ``s3://`` address; null for the folder `lake` in the project's home."""
-    storage_options: dict[str, str] = {}
+    storage_options: dict[str, str] = Field(default_factory=dict)
     """Options for ``s3://`` storage, as delta-rs names them.  Secrets belong into the environment."""
     database: Database = Database(url=None, port=54329)
     spark: Spark = Spark(master="local[2,3]", driver_memory="2g")
+    serving: Serving = Serving()
 
 
 class Region(Frozen):
@@ -270,7 +268,7 @@ class Expectation(Frozen):
     """What a failure means and what to do, in plain words."""
     examples: str | None = None
     """Which list of collected examples belongs to it."""
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict)
 
 
 class Quality(Frozen):
