@@ -1,11 +1,13 @@
-"""The propensity network keeps the contract of predictors."""
+"""The propensity network keeps the contract of predictors, and scores what training computed."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from propensity.models.loading import load_pipeline
+from propensity.features.csr import SparseBatch
+from propensity.models.network_predictor import trained
+from propensity.models.propensity import PropensityPredictor
 from propensity.pipeline.bundle import load_bundle
 from propensity.pipeline.predictor import sigmoid
 from tests.contract.predictors import PredictorContract, empty
@@ -13,11 +15,19 @@ from tests.support.trained import shared
 
 
 class TestNetworkPredictor(PredictorContract):
+    tolerance = 0.0
+
     @pytest.fixture
     def folder(self) -> Path:
         return shared()[1].folder
 
-    def test_the_prior_is_the_popularity_among_the_training_rows(self, folder: Path) -> None:
+    def test_the_prior_is_the_popularity_among_the_training_rows(self, predictor: PropensityPredictor, folder: Path) -> None:
         prior = load_bundle(folder).tensors["prior"]
-        np.testing.assert_array_equal(load_pipeline(folder).predict_batch(empty(1))[0], sigmoid(prior))
+        np.testing.assert_array_equal(predictor.predict_batch(empty(1))[0], sigmoid(prior))
         assert 0.001 < sigmoid(prior).min() < sigmoid(prior).max() < 0.9
+
+    def test_it_scores_what_training_computed(self, predictor: PropensityPredictor, batch: SparseBatch) -> None:
+        wanted = trained(predictor).raw(batch)
+        got = predictor.raw(batch)
+        np.testing.assert_allclose(got.logits, wanted.logits, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(got.known, wanted.known)

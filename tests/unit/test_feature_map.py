@@ -18,7 +18,7 @@ ids = st.sets(st.integers(0, HIGHEST)).map(lambda s: np.array(sorted(s), np.int3
 def test_a_position_is_that_of_the_id_or_none(known: np.ndarray, wanted: list[int], bisect: bool) -> None:
     id_map = IdMap(known)
     if bisect:
-        id_map._table = None
+        id_map.table = None
     got = id_map.positions(np.array(wanted, np.int32)).tolist()
     assert got == [list(known).index(w) if w in known else -1 for w in wanted]
 
@@ -42,7 +42,7 @@ def test_the_map_holds_what_enough_rows_have(first: list[dict[int, float]], seco
 
 def test_ids_above_the_tables_limit_are_found_by_bisection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_map, "TABLE_LIMIT", 10)
-    assert IdMap(np.array([3, 20], np.int32))._table is None
+    assert IdMap(np.array([3, 20], np.int32)).table is None
 
 
 @pytest.mark.parametrize("wrong", [[3, 2], [1, 1], [-1, 4]])

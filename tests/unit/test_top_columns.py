@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from propensity.pipeline.predictor import sigmoid, top_columns
+from propensity.pipeline.top_k import sigmoid, top_columns
 
 few = st.sampled_from([-2.5, -0.0, 0.0, 1e-30, -1e-30, 1.0, 7.5, 88.0, -88.0, float("inf"), float("-inf")])
 LOGITS = hnp.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 9)), elements=few | st.floats(-50, 50, width=32))
