@@ -20,7 +20,8 @@ from propensity.models.metrics import category_auc, curve, judge
 from propensity.models.ragged import owners
 from propensity.models.records import DECAYED, OURS, POPULARITY, Figures, plain, settings_of
 from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.predictor import SparsePredictor, sigmoid
+from propensity.pipeline.predictor import SparsePredictor
+from propensity.pipeline.top_k import sigmoid
 
 ABSENT = np.float32(-30.0)
 """Logit of a category that a model does not know."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from propensity.config import MAX_CHANNELS
 from propensity.models.history import OTHER_SCALES, RATIO_CAP, RECENCY_SCALE
-from propensity.pipeline.kernels import add_scaled, compiled, dense, position, rectify
+from propensity.pipeline.kernels import add_rows, compiled, dense, position, rectify
 
 FASTER, SLOWER = (RECENCY_SCALE / scale for scale in OTHER_SCALES)
 TINY = np.float32(1e-12)
@@ -87,13 +87,17 @@ def score_rows(indices: Any, values: Any, offsets: Any, sparse: Any, own: Any, l
 def profile(ids: Any, values: Any, activity: Any, sparse: Any, logits: Any) -> int:
     """Write what the sparse path says (C,); return how many features it knows."""
     width = len(sparse.embedding_bias)
-    bag = np.zeros(width, np.float32)
+    rows = np.empty(len(ids), np.int64)
+    scales = np.empty(len(ids), np.float32)
     found = 0
     for i in range(len(ids)):
         row = position(sparse.table, sparse.ids, ids[i])
         if row >= 0:
-            add_scaled(bag, sparse.embedding[row], values[i])
+            rows[found] = row
+            scales[found] = values[i]
             found += 1
+    bag = np.zeros(width, np.float32)
+    add_rows(bag, sparse.embedding, rows[:found], scales[:found])
     for j in range(width):
         bag[j] += sparse.embedding_bias[j]
     rectify(bag)

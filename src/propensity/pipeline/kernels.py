@@ -37,26 +37,13 @@ def position(table: Any, ids: Any, wanted: int) -> int:
 
 
 @compiled
-def add_scaled(total: Any, weights: Any, scale: Any) -> None:
-    """Add `scale` times `weights` (H,) to `total` (H,)."""
-    for j in range(len(total)):
-        total[j] += scale * weights[j]
-
-
-@compiled
-def dense(inputs: Any, weights: Any, total: Any) -> None:
-    """Add inputs (H,) times weights (H, C) to `total` (C,): row by row of the weights, zero inputs left out."""
-    at = np.empty(len(inputs), np.int64)
-    count = 0
-    for j in range(len(inputs)):
-        if inputs[j] != 0:
-            at[count] = j
-            count += 1
+def add_rows(total: Any, weights: Any, rows: Any, scales: Any) -> None:
+    """Add rows (N,) of `weights` (D, H), each times its scale (N,), to `total` (H,)."""
     k = 0
-    # Four rows at a time: the total is read and written a quarter as often; the order of additions stays.
-    while k + 4 <= count:
-        a0, a1, a2, a3 = inputs[at[k]], inputs[at[k + 1]], inputs[at[k + 2]], inputs[at[k + 3]]
-        w0, w1, w2, w3 = weights[at[k]], weights[at[k + 1]], weights[at[k + 2]], weights[at[k + 3]]
+    # Four at a time: the total is read and written a quarter as often and four rows are fetched at once; the order stays.
+    while k + 4 <= len(rows):
+        a0, a1, a2, a3 = scales[k], scales[k + 1], scales[k + 2], scales[k + 3]
+        w0, w1, w2, w3 = weights[rows[k]], weights[rows[k + 1]], weights[rows[k + 2]], weights[rows[k + 3]]
         for c in range(len(total)):
             value = total[c]
             value = value + a0 * w0[c]
@@ -65,9 +52,25 @@ def dense(inputs: Any, weights: Any, total: Any) -> None:
             value = value + a3 * w3[c]
             total[c] = value
         k += 4
-    while k < count:
-        add_scaled(total, weights[at[k]], inputs[at[k]])
+    while k < len(rows):
+        scale, weight = scales[k], weights[rows[k]]
+        for c in range(len(total)):
+            total[c] += scale * weight[c]
         k += 1
+
+
+@compiled
+def dense(inputs: Any, weights: Any, total: Any) -> None:
+    """Add inputs (H,) times weights (H, C) to `total` (C,): row by row of the weights, zero inputs left out."""
+    rows = np.empty(len(inputs), np.int64)
+    scales = np.empty(len(inputs), np.float32)
+    count = 0
+    for j in range(len(inputs)):
+        if inputs[j] != 0:
+            rows[count] = j
+            scales[count] = inputs[j]
+            count += 1
+    add_rows(total, weights, rows[:count], scales[:count])
 
 
 @compiled

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
-from propensity.pipeline.top_k import top_columns
+from propensity.pipeline.top_k import deliver, sigmoid
 from propensity.pipeline.transformer import INDICES, VALUES, Frame, Tensors, ddl
 
 BoolArray = npt.NDArray[np.bool_]
@@ -81,9 +81,9 @@ class Predictor(ABC, Generic[One, Many]):
     def score(self, many: Many, k: int | None = None) -> Scores:
         """Return the `k` likeliest categories of each user (None or more than C: all C of them)."""
         raw = self.raw(many)
-        columns = top_columns(raw.logits, raw.logits.shape[1] if k is None else k)
-        best = np.take_along_axis(raw.logits, columns, axis=1)
-        return Scores(self.categories[columns], sigmoid(best), raw.known)
+        width = raw.logits.shape[1]
+        ids, probabilities = deliver(raw.logits, self.categories, width if k is None else min(k, width))
+        return Scores(ids, probabilities, raw.known)
 
     def top_k(self, many: Many, k: int | None = None) -> tuple[IntArray, FloatArray]:
         """Return ids (B, K) and probabilities (B, K), descending; of equal ones the lower id comes first."""
@@ -139,9 +139,3 @@ def with_scores(batch: pa.RecordBatch, probabilities: FloatArray) -> pa.RecordBa
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     columns[SCORES] = pa.ListArray.from_arrays(offsets, pa.array(probabilities.ravel(), pa.float32()))
     return pa.RecordBatch.from_pydict(columns)
-
-
-def sigmoid(logits: FloatArray) -> FloatArray:
-    """Return 1 / (1 + exp(-logits)) in float32; beyond 88 either way it is 0 or 1 without a warning."""
-    bounded = np.clip(logits, -88.0, 88.0)
-    return (1.0 / (1.0 + np.exp(-bounded))).astype(np.float32, copy=False)

@@ -1,6 +1,9 @@
 """From a record of named raw features to a sparse row: the one place where names and words become feature ids."""
 
+import itertools
 import math
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,10 +14,21 @@ import pyarrow as pa
 
 from propensity.errors import DataError
 from propensity.features.csr import IntArray, SparseBatch, concat
-from propensity.pipeline.transformer import SPARSE_COLUMNS, FeatureTransformer, Frame, Record, Tensors, ddl, records_of, with_sparse
+from propensity.pipeline.transformer import (
+    SPARSE_COLUMNS,
+    FeatureTransformer,
+    Frame,
+    Record,
+    Tensors,
+    ddl,
+    records_of,
+    with_sparse,
+)
+from propensity.pipeline.word_table import WordTable
 
 ALONE = ""
 """The word of a feature that is a number by itself."""
+EMPTY = (np.zeros(0, np.int32), np.zeros(0, np.float64), np.zeros(2, np.int64))
 
 
 @dataclass(frozen=True)
@@ -48,23 +62,14 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
         """Raise DataError when a block is missing, has a word twice, or two features share an id."""
         self.names = dict(names)
         self.blocks = dict(blocks)
-        self._tables: dict[str, dict[str, int]] = {}
-        words = {key: dict(zip(b.words, b.ids.tolist(), strict=True)) for key, b in blocks.items()}
-        self._check(words)
-        shifted: dict[tuple[str, int], dict[str, int]] = {}
-        for name, where in names.items():
-            key = (where.block, where.step)
-            if key not in shifted:
-                shifted[key] = {w: i + where.step for w, i in words[where.block].items()} if where.step else words[where.block]
-            self._tables[name] = shifted[key]
+        self._check()
+        self._words = WordTable({key: (block.words, block.ids) for key, block in blocks.items()})
+        self._places = {name: (self._words.salts[where.block], where.step) for name, where in names.items()}
 
-    def _check(self, words: Mapping[str, Mapping[str, int]]) -> None:
-        missing = sorted({n.block for n in self.names.values()} - set(words))
+    def _check(self) -> None:
+        missing = sorted({n.block for n in self.names.values()} - set(self.blocks))
         if missing:
             raise DataError("names refer to blocks that are not there", where="vectoriser", count=len(missing), examples=missing)
-        doubled = [key for key, block in self.blocks.items() if len(words[key]) != len(block.words)]
-        if doubled:
-            raise DataError("a word stands twice in a block", where="vectoriser", count=len(doubled), examples=doubled)
         parts = [self.blocks[n.block].ids.astype(np.int64) + n.step for n in self.names.values()]
         every = np.concatenate([np.zeros(0, np.int64), *parts])
         if len(np.unique(every)) != len(every) or (len(every) and (every.min() < 0 or every.max() > np.iinfo(np.int32).max)):
@@ -88,31 +93,28 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
 
     def transform_one(self, one: Record) -> SparseBatch:
         """Return one customer's row as a batch of one; raise DataError for a value that is no feature."""
-        ids: list[int] = []
-        values: list[float] = []
-        tables = self._tables
+        hashes: list[int] = []
+        numbers: list[float] = []
+        ends: list[int] = []
+        places: list[tuple[int, int]] = []
         for name, value in one.items():
-            table = tables.get(name)
-            if table is None or value is None:
+            place = self._places.get(name)
+            if place is None or value is None:
                 continue
-            for word, number in value.items() if type(value) is dict else _entries(name, value):
-                found = table.get(word)
-                if found is not None:
-                    ids.append(found)
-                    values.append(number)
-        return self._row(one, ids, values)
-
-    def _row(self, record: Record, ids: list[int], values: list[float]) -> SparseBatch:
+            entries = value if type(value) is dict else dict(_entries(name, value))
+            hashes += map(hash, entries)
+            numbers += entries.values()
+            ends.append(len(hashes))
+            places.append(place)
+        if not hashes:
+            return SparseBatch(*EMPTY)
         try:
-            numbers = np.array(values, np.float64)
-        except (TypeError, ValueError):
-            numbers = None
-        # One look at the whole array finds what is no number, so that good records pay for no look at each.
-        if numbers is None or not np.isfinite(numbers).all() or bool in set(map(type, values)):
-            _refuse(record, self._tables)
-        indices = np.array(ids, np.int32)
-        order = indices.argsort()
-        return SparseBatch(indices[order], numbers[order], np.array([0, len(ids)]))  # type: ignore[index,arg-type]
+            row = self._words.row(np.array(hashes, np.int64), np.frombuffer(array("d", numbers)), ends, places)
+        except (TypeError, OverflowError):  # an array of doubles takes nothing but numbers, and is quicker than looking at each
+            row = None
+        if row is None:
+            raise next(_refusal(name, value) for name, value in one.items() if name in self._places and not _finite(name, value))
+        return SparseBatch(*row)
 
     def transform_batch(self, many: Sequence[Record]) -> SparseBatch:
         """Return many customers' rows."""
@@ -132,11 +134,12 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
 
     def name_of(self, ids: npt.NDArray[np.int32]) -> list[tuple[str, str]]:
         """Return (name, word) of feature ids; ("?", "") for those it does not know."""
-        names: dict[int, tuple[str, str]] = {}
-        wanted = set(ids.tolist())
-        for name, table in self._tables.items():
-            names.update({i: (name, word) for word, i in table.items() if i in wanted})
-        return [names.get(i, ("?", "")) for i in ids.tolist()]
+        found: dict[int, tuple[str, str]] = {}
+        for name, where in self.names.items():
+            block = self.blocks[where.block]
+            mine = np.flatnonzero(np.isin(block.ids + np.int32(where.step), ids))
+            found.update({int(block.ids[at]) + where.step: (name, block.words[at]) for at in mine})
+        return [found.get(i, ("?", "")) for i in ids.tolist()]
 
     def describe(self) -> Mapping[str, Any]:
         """Return the names; words are tensors."""
@@ -163,7 +166,7 @@ def _block(tensors: Tensors, at: int) -> Block:
     data, offsets = tensors[f"{at}.words"].tobytes(), tensors[f"{at}.offsets"].tolist()
     if offsets[0] != 0 or offsets[-1] != len(data) or sorted(offsets) != offsets:
         raise ValueError("the offsets of words do not fit their bytes")
-    words = tuple(data[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False))
+    words = tuple(data[a:b].decode() for a, b in itertools.pairwise(offsets))
     ids = tensors[f"{at}.ids"]
     if ids.dtype != np.int32 or ids.shape != (len(words),):
         raise ValueError(f"{len(words)} words but ids {ids.shape} of {ids.dtype}")
@@ -171,39 +174,28 @@ def _block(tensors: Tensors, at: int) -> Block:
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """Yield (word, number) of a raw feature; raise DataError when it is none."""
+    """Yield (word, number) of a raw feature that is no dictionary; raise DataError when it is none."""
     if isinstance(value, str):
         yield value, 1.0
-    elif isinstance(value, bool):
-        raise _wrong(name, value)
-    elif isinstance(value, int | float | np.integer | np.floating):
+    elif isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         yield ALONE, float(value)
     elif isinstance(value, Mapping):
-        for word, number in value.items():
-            if not isinstance(word, str) or isinstance(number, bool) or not isinstance(number, int | float | np.number):
-                raise _wrong(name, {word: number})
-            yield word, float(number)
-    elif isinstance(value, list | tuple):
-        counts: dict[str, float] = {}
-        for word in value:
-            if not isinstance(word, str):
-                raise _wrong(name, value)
-            counts[word] = counts.get(word, 0.0) + 1.0
-        yield from counts.items()
+        yield from value.items()
+    elif isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
+        yield from Counter(value).items()
     else:
-        raise _wrong(name, value)
+        raise _refusal(name, value)
 
 
-def _refuse(record: Record, known: Mapping[str, Any]) -> None:
-    """Raise the DataError that says which feature of a record is none; it is known that there is one."""
-    for name, value in record.items():
-        if name in known and value is not None:
-            for word, number in _entries(name, value):
-                if not math.isfinite(number):
-                    raise _wrong(name, {word: number} if word else number)
-    raise DataError("a feature's value is no number", where="record")
+def _finite(name: str, value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return all(map(math.isfinite, dict(_entries(name, value)).values()))
+    except (TypeError, OverflowError):
+        return False
 
 
-def _wrong(name: str, value: object) -> DataError:
+def _refusal(name: str, value: object) -> DataError:
     do = "give a finite number, a string, a list of strings, or a map from string to finite number"
     return DataError(f"feature {name} cannot be {value!r}"[:200], where="record", do=do)
