@@ -82,6 +82,28 @@ class Decay(_OfSlots):
         return {**super().describe(), "days": self.days}
 
 
+class Clip(_OfSlots):
+    """What lies outside [low, high] becomes the nearer end."""
+
+    kind = "clip"
+
+    def __init__(self, low: float | None = None, high: float | None = None, slots: tuple[int, ...] | None = None) -> None:
+        """Take the ends; None: open."""
+        super().__init__(slots)
+        ends = [end for end in (low, high) if end is not None]
+        if not ends or not np.isfinite(ends).all() or ends != sorted(ends):
+            raise ValueError(f"low and high must be finite, one of them given, and not cross: {low}, {high}")
+        self.low, self.high = low, high
+
+    def function(self, values: Values) -> Values:
+        """Return the bounded values."""
+        return np.clip(values, self.low, self.high)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return slots and both ends."""
+        return {**super().describe(), "low": self.low, "high": self.high}
+
+
 class DropZeros(SparseTransformer):
     """Leave out entries that are zero: where zero means "none", a feature given as 0 and one left out are the same."""
 
