@@ -37,40 +37,53 @@ def top_columns(logits: FloatArray, k: int) -> npt.NDArray[np.int64]:
 
 @compiled
 def _short_columns(logits: Any, columns: Any) -> None:
-    rows, k = columns.shape
+    """Write each row's K best columns: a heap of K keys with the least one on top, sorted at the end."""
+    width, k = logits.shape[1], columns.shape[1]
     bits = logits.view(np.int32)
-    if k == 0:
-        return
-    best = np.empty(k, np.int32)
-    for b in range(rows):
-        count = 0
-        for c in range(logits.shape[1]):
-            key = bits[b, c]
-            if key < 0:  # below zero more bits mean less; -0 is 0
-                key = key ^ np.int32(0x7FFFFFFF) if logits[b, c] != 0 else np.int32(0)
-            if count == k and key <= best[k - 1]:
-                continue
-            at = count if count < k else k - 1
-            while at > 0 and best[at - 1] < key:
-                best[at] = best[at - 1]
-                columns[b, at] = columns[b, at - 1]
-                at -= 1
-            best[at] = key
-            columns[b, at] = c
-            count = min(count + 1, k)
+    heap = np.empty(k, np.int64)
+    for b in range(columns.shape[0] if k > 0 else 0):
+        least = np.int64(-0x7FFFFFFFFFFFFFFF)
+        heap[:] = least
+        for c in range(width):
+            ordered = bits[b, c]
+            if ordered < 0:  # below zero more bits mean less; -0 is 0
+                ordered = ordered ^ np.int32(0x7FFFFFFF) if logits[b, c] != 0 else np.int32(0)
+            key = (np.int64(ordered) << 32) | (width - 1 - c)
+            if key > least:
+                _replace_least(heap, key)
+                least = heap[0]
+        for last in range(k - 1, -1, -1):
+            columns[b, last] = width - 1 - (heap[0] & np.int64(0xFFFFFFFF))
+            _replace_least(heap[: last + 1], heap[last])
+
+
+@compiled
+def _replace_least(heap: Any, key: Any) -> None:
+    at, child = 0, 1
+    while child < len(heap):
+        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= key:
+            break
+        heap[at] = heap[child]
+        at, child = child, 2 * child + 1
+    heap[at] = key
 
 
 def deliver(logits: FloatArray, categories: IntArray, k: int) -> tuple[IntArray, FloatArray]:
     """Return the ids (B, K) and the probabilities (B, K) of each row's likeliest categories, descending."""
-    columns = top_columns(logits, k)
+    short = k <= SHORT
+    columns = np.empty((len(logits), k), np.int64) if short else top_columns(logits, k)
     ids = np.empty(columns.shape, np.int32)
     probabilities = np.empty(columns.shape, np.float32)
-    _pick(np.ascontiguousarray(logits), columns, categories, ids, probabilities)
+    _deliver(np.ascontiguousarray(logits), categories, short, columns, ids, probabilities)
     return ids, probabilities
 
 
 @compiled
-def _pick(logits: Any, columns: Any, categories: Any, ids: Any, probabilities: Any) -> None:
+def _deliver(logits: Any, categories: Any, short: bool, columns: Any, ids: Any, probabilities: Any) -> None:
+    if short:
+        _short_columns(logits, columns)
     for b in range(columns.shape[0]):
         for i in range(columns.shape[1]):
             ids[b, i] = categories[columns[b, i]]
