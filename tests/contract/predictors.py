@@ -82,7 +82,8 @@ class PredictorContract:
         bundle, pipeline = load_bundle(folder), load_pipeline(folder)
         digest = save_bundle(tmp_path / "again", bundle.manifest, pipeline.steps, pipeline.predictor, bundle.golden)
         assert digest == bundle.digest
-        assert contents(tmp_path / "again") == contents(folder)
+        again = contents(tmp_path / "again")  # the folder itself may also hold an evaluation
+        assert again == {name: (folder / name).read_bytes() for name in again}
 
     def test_golden_rows_replay(self, predictor: SparsePredictor, folder: Path) -> None:
         assert replay_golden(load_bundle(folder), predictor) <= GOLDEN_TOLERANCE
