@@ -12,13 +12,13 @@ import xgboost as xgb
 
 from propensity.features.csr import FloatArray
 from propensity.features.windows import training_cutoffs
-from propensity.models.data import Examples, TrainingTables, concat_examples
+from propensity.models.data import Examples, TrainingTables, concat_examples, popularity_logits
 from propensity.models.encoding import Encoded, Encoder
 from propensity.models.evaluation import ABSENT, HeldOut
 from propensity.models.history import HistoryEncoder
 from propensity.models.network_predictor import NetworkPredictor
-from propensity.models.recipe import choose_and_refit, fit_encoder, read_examples
-from propensity.models.training import popularity_logits
+from propensity.models.propensity_training import choose_and_refit
+from propensity.models.recipe import fit_encoder, read_examples
 
 SAMPLED_PAIRS = 1_500_000
 CATEGORIES_TRIED = 24
@@ -62,7 +62,9 @@ def network(peers: Peers, seed: int, progress: Progress, history: bool = True) -
         bare = HistoryEncoder(peers.categories, (), (), encoder.history.history_days)
         encoder = Encoder(encoder.features, bare)
         examples = [_without_history(e, bare) for e in examples]
-    settings = peers.tables.config.models.model_copy(update={"seed": seed, **({} if history else ALONE)})
+    models = peers.tables.config.models
+    own = models.propensity_network.model_copy(update={} if history else ALONE)
+    settings = models.model_copy(update={"seed": seed, "propensity_network": own})
     _, final = choose_and_refit(settings, encoder, examples, torch.device("cpu"), progress)
     return peers.window.scores(NetworkPredictor(final.network, encoder))[0]
 

@@ -16,7 +16,7 @@ Tasks = list[dict[str, Any]]
 CUSTOMERS, TOP = 10, 3
 QUESTION = "select * from score_pairs where rank <= 3 limit 9"
 BASELINES = (("popularity", "popularity"), ("decayed_frequency", "decayed frequency"))
-OURS = "propensity_network"
+OURS = "model"
 
 
 def report(running: Running, console: Console, day: str, runs: Mapping[str, Tasks]) -> None:

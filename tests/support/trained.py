@@ -19,7 +19,11 @@ from tests.support.shop import FIRST, land_here, make_shop
 REGION = "coast"
 DAYS = 180
 SCORE_DATE = FIRST + dt.timedelta(days=DAYS)
-SETTINGS: dict[str, Any] = {"hidden": 16, "max_epochs": 4, "patience": 2, "train_windows": 4, "min_feature_users": 5}
+SETTINGS: dict[str, Any] = {
+    "propensity_network": {"hidden": 16, "max_epochs": 4, "patience": 2},
+    "train_windows": 4,
+    "min_feature_users": 5,
+}
 
 
 def make_tables(folder: Path, customers: int = 60, **models: Any) -> Lake:

@@ -54,7 +54,9 @@ def broken(tmp_path, section: str, path: list[object], value: object) -> str:
         ("features", ["fields", 0, "count"], [30, 10], "ascending"),
         ("features", ["fields", 0, "count"], [10, 500], "window 500 exceeds history_days 120"),
         ("features", ["horizon_days"], 0, "horizon_days"),
-        ("models", ["dropout"], 1.5, "dropout"),
+        ("models", ["kind"], "oracle", "key kind: Input should be"),
+        ("models", ["propensity_network", "dropout"], 1.5, "key propensity_network.dropout"),
+        ("models", ["field_embedding"], {"max_epochs": 41}, "key field_embedding.max_epochs"),
         ("quality", ["events"], None, "key events: Field required"),
     ],
 )
@@ -89,7 +91,7 @@ def test_a_missing_file_or_folder_is_named(tmp_path):
 def test_configuration_is_frozen(tmp_path):
     config = make_config(tmp_path)
     with pytest.raises(ValueError, match="frozen"):
-        config.models.hidden = 3  # type: ignore[misc]
+        config.models.seed = 3  # type: ignore[misc]
 
 
 def test_regions_are_checked_by_name(tmp_path):
@@ -107,7 +109,7 @@ def test_impossible_dates(text):
 
 
 def test_a_digest_follows_its_sections_alone(tmp_path):
-    one, other = make_config(tmp_path / "a"), make_config(tmp_path / "b", models={"hidden": 16})
+    one, other = make_config(tmp_path / "a"), make_config(tmp_path / "b", models={"propensity_network": {"hidden": 16}})
     assert one.digest("features", "tables") == other.digest("features", "tables")
     assert one.digest("models") != other.digest("models")
 

@@ -19,8 +19,9 @@ from propensity.models.baselines import decayed_frequency
 from propensity.models.data import Examples, TrainingTables, batches
 from propensity.models.encoding import Encoder
 from propensity.models.metrics import Judgement
+from propensity.models.propensity_training import fit
 from propensity.models.recipe import fit_encoder, read_examples, train
-from propensity.models.training import Epoch, Fit, fit, resolve_device
+from propensity.models.training import Epoch, Fit, resolve_device
 from propensity.pipeline.bundle import load_bundle
 from propensity.storage import Lake
 
@@ -61,7 +62,7 @@ def test_the_bundle_knows_where_it_comes_from() -> None:
     held_out, *earlier = training_cutoffs(lake.config, SCORE_DATE)
     assert manifest["held_out"] == held_out.isoformat()
     assert manifest["data"]["windows"] == [d.isoformat() for d in earlier]
-    assert manifest["training"]["epochs"] == made.epochs <= lake.config.models.max_epochs
+    assert manifest["training"]["epochs"] == made.epochs <= lake.config.models.propensity_network.max_epochs
     assert manifest["region"] == REGION
 
 

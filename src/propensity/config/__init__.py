@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from propensity.config.base import Frozen
+from propensity.config.models import FieldEmbedding, Models, Promotion, PropensityNetwork, XGBoost
 from propensity.config.sections import (
     MAX_CHANNELS,
     EventColumns,
@@ -22,8 +23,6 @@ from propensity.config.sections import (
     Expectation,
     FeatureField,
     Features,
-    Models,
-    Promotion,
     Quality,
     Region,
     Regions,
@@ -42,8 +41,10 @@ __all__ = [
     "Expectation",
     "FeatureField",
     "Features",
+    "FieldEmbedding",
     "Models",
     "Promotion",
+    "PropensityNetwork",
     "Quality",
     "Region",
     "Regions",
@@ -51,6 +52,7 @@ __all__ = [
     "Schedule",
     "Serving",
     "Tables",
+    "XGBoost",
     "check_regions",
     "load_config",
     "parse_date",

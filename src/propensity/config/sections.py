@@ -192,7 +192,8 @@ class Features(Frozen):
     horizon_days: int = Field(14, ge=1)
     """Labels are the categories acted on in ``[score_date, score_date + horizon)``."""
     active_days: int = Field(91, ge=1)
-    """Customers with an event in that many days before the cutoff are trained on and evaluated."""
+    """Customers with an event in some category in that many days before the cutoff are trained on and evaluated; everybody with
+    features is when the categories' own field has no recency channel."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -217,46 +218,6 @@ class Features(Frozen):
             names.update([(3, "recency", 0)] if f.recency else [])
             names.update([(4, "interval", 0)] if f.interval else [])
         return tuple(f"{kind}_{window}" if window else kind for _, kind, window in sorted(names))
-
-
-class Promotion(Frozen):
-    """When a challenger becomes champion."""
-
-    expected_precision: float = Field(0.5, gt=0, lt=1)
-    """Recall is compared at this precision."""
-    min_positives: int = Field(10, ge=1)
-    """Categories with fewer positives in the held-out window stay out of the macro AUC."""
-    tolerance: float = Field(0.002, ge=0)
-    """How far below the champion's macro AUC or micro AP a challenger may fall on the same window."""
-
-
-class Models(Frozen):
-    """models.yaml: the propensity network and how it is trained."""
-
-    hidden: int = Field(64, ge=1)
-    """Width H of the sparse network's layers."""
-    dropout: float = Field(0.3, ge=0, lt=1)
-    batch_size: int = Field(256, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
-    embedding_learning_rate: float = Field(5e-4, gt=0)
-    """Of the sparse input layer, which has nearly all the parameters and overfits first."""
-    averaging: float = Field(0.99, ge=0, lt=1)
-    """Decay of the running average of the weights, per step; the average is what is evaluated and kept.  0: none."""
-    max_epochs: int = Field(12, ge=1)
-    patience: int = Field(2, ge=1)
-    """Epochs without a better validation AP before training stops."""
-    train_windows: int = Field(13, ge=2)
-    """Earlier label windows to learn from; the latest of them also chooses the number of epochs."""
-    min_feature_users: int = Field(50, ge=1)
-    """A feature enters the model when that many training rows have it."""
-    min_category_users: int = Field(1, ge=1)
-    """A category enters the model when that many training rows have it as a label."""
-    top_k: int | None = Field(None, ge=1)
-    """How many categories are kept for each customer; null keeps all."""
-    threads: int = Field(1, ge=1)
-    """CPU threads for training.  Regions train side by side: together not more than there are cores."""
-    seed: int = 0
-    promotion: Promotion = Promotion(expected_precision=0.5, min_positives=10, tolerance=0.002)
 
 
 class Expectation(Frozen):

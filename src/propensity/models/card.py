@@ -105,12 +105,13 @@ def _categories(evaluation: Mapping[str, Any]) -> str:
 
 
 def _facts(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    shape, data, training = manifest["shape"], manifest["data"], manifest["training"]
-    windows, history = data["windows"], manifest["history"]["channels"]
+    data, training = manifest["data"], manifest["training"]
+    windows = data["windows"]
+    spans = f"{len(windows)} windows, {windows[-1]} to {windows[0]}" if windows else "windows that were not told"
+    sizes = ", ".join(f"{name} {_size(value)}" for name, value in manifest["shape"].items())
     facts = {
-        "Learned from": f"{data['rows']:,} rows of customers in {len(windows)} windows, {windows[-1]} to {windows[0]}",
-        "Network": f"{shape['features']:,} features, two layers of {shape['hidden']}, {shape['categories']:,} categories, "
-        f"{len(history)} channels in the history path",
+        "Learned from": f"{data['rows']:,} rows of customers in {spans}",
+        "Model": f"{manifest['kind']}: {sizes}",
         "Trained": f"{training['epochs']} epochs on {training['device']}, seed {training['seed']}",
         "Customers without a known feature": f"{evaluation['without_known_features']:,} (they get the region's popularity)",
         "Bundle": evaluation["digest"],
@@ -118,6 +119,10 @@ def _facts(manifest: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
         "Settings": manifest["config"]["settings"],
     }
     return "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+
+
+def _size(value: Any) -> str:
+    return ", ".join(map(_size, value)) if isinstance(value, list) else f"{value:,}"
 
 
 def _table(head: Sequence[str], rows: Rows) -> str:

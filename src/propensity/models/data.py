@@ -22,6 +22,9 @@ from propensity.models.history import RECENCY_SCALE, concat_pairs
 from propensity.models.ragged import gather, join, keep, owners
 from propensity.storage import DataFile, Lake
 
+PROBABILITY_FLOOR = 1e-5
+"""A category nobody acted on is rare, not impossible."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -86,6 +89,12 @@ def concat_examples(parts: Sequence[Examples]) -> Examples:
     return Examples(encoded, np.concatenate([p.labels for p in parts]), offsets, parts[0].categories)
 
 
+def popularity_logits(examples: Examples) -> FloatArray:
+    """Return the log odds of each category among the rows (C,), kept away from 0 and 1."""
+    share = np.clip(examples.positives() / max(len(examples), 1), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return np.log(share / (1 - share)).astype(np.float32)
+
+
 class TrainingTables:
     """The feature and label partitions of one region."""
 
@@ -96,8 +105,7 @@ class TrainingTables:
         self._features = _by_date(lake.files(FEATURES, region=region))
         self._labels = _by_date(lake.files(LABELS, region=region))
         self.label_tokens = category_tokens(lake)
-        names = self.config.features.channel_names()
-        self._recency_slot = names.index("recency") if "recency" in names else None
+        self._recency_slot = _recency_slot(self.config)
 
     def digests(self, cutoffs: Sequence[dt.date]) -> dict[str, list[str]]:
         """Return the files that each cutoff's partitions consist of; their names say what they were made from."""
@@ -108,7 +116,8 @@ class TrainingTables:
         """Yield the active customers at one cutoff, a file at a time.
 
         Active means: an event in some category within ``active_days`` before the cutoff.  The features tell, without
-        another table: recency is exp(-days / 28), so it is the highest of the customer's category recencies.
+        another table: recency is exp(-days / 28), so it is the highest of the customer's category recencies.  Where categories
+        have no recency channel, everybody with a feature row counts: a rare act is foretold for those who never did it, too.
         Raise DataError when the partition is missing or the two tables do not hold the same customers.
         """
         features, labels = self._of(FEATURES.name, cutoff), self._of(LABELS.name, cutoff)
@@ -161,6 +170,12 @@ def encode_rows(rows: Rows, encoder: Encoder) -> Examples:
 def category_tokens(lake: Lake) -> IdMap:
     """Return the tokens of the label's (event type, field): every category there is."""
     return IdMap(tokens.load(lake).of(*lake.config.label_key)["token"].to_numpy())
+
+
+def _recency_slot(config: Config) -> int | None:
+    """Return the slot that holds the categories' recency, None when the categories' own field has no such channel."""
+    own = any((f.event_type, f.field) == config.label_key and f.recency for f in config.features.fields)
+    return config.features.channel_names().index("recency") if own else None
 
 
 def _by_date(files: Sequence[DataFile]) -> dict[str, list[DataFile]]:

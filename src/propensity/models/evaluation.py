@@ -76,7 +76,8 @@ def evaluate(tables: TrainingTables, window: HeldOut, bundle: Bundle, model: Spa
     """Return the figures of a version and of the baselines on the same window."""
     settings = tables.config.models.promotion
     ours, unknown = window.scores(model)
-    share = window.align(sigmoid(bundle.tensors["prior"])[None], model.categories, np.float32(0))[0]
+    nobody = SparseBatch(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(2, np.int64))  # gets the popularity
+    share = window.align(sigmoid(model.raw(nobody).logits), model.categories, np.float32(0))[0]
     everybody = popularity(share, len(window.users))
     own = decayed_frequency(tables.lake, window.region, window.cutoff, window.users, window.categories, share)
     scores = {POPULARITY: everybody, DECAYED: own, OURS: ours}

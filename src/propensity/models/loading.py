@@ -9,7 +9,12 @@ from propensity.pipeline.pipeline import Pipeline
 from propensity.pipeline.predictor import SparsePredictor
 from propensity.pipeline.steps import steps_of
 
-KINDS = {"propensity_network": "propensity.models.propensity"}
+KINDS = {
+    "propensity_network": "propensity.models.propensity",
+    "field_embedding": "propensity.models.field_embedding",
+    "xgboost": "propensity.models.boosting",
+    "onnx": "propensity.models.onnx_model",
+}
 """Kind of model -> the module whose ``from_bundle`` makes its predictor.  A model of your own is entered here."""
 
 

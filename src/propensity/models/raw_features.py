@@ -1,7 +1,8 @@
 """The steps in front of a model over feature rows: raw features online become the very rows that the tables hold.
 
-A raw feature is named ``event type.field.channel``, such as ``purchase.category.count_28``; it maps the field's values to numbers in
-natural units: events, days with an event, the sum of values, days since the last event (recency), mean days between (interval).
+A raw feature is named ``event type.field.channel``, such as ``purchase.category.count_28``; it maps the field's values to
+numbers in natural units: events, days with an event, the sum of values, days since the last event (recency), mean days between
+(interval).
 """
 
 import numpy as np
@@ -38,3 +39,18 @@ def vectoriser(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) ->
         for channel in type(config.features)(fields=(field,), history_days=config.features.history_days).channel_names():
             names[f"{key}.{channel}"] = Name(key, channels.index(channel))
     return Vectoriser(names, blocks)
+
+
+def raw_names(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> tuple[tuple[str, ...], IntArray]:
+    """Return the names of the raw features that `feature_ids` (D,) belong to, sorted, and which of them each one's is (D,)."""
+    channels = config.features.channel_names()
+    of_token = np.full(len(vocabulary), -1, np.int64)
+    for at, field in enumerate(config.features.fields):
+        of_token[vocabulary.of(field.event_type, field.field)["token"].to_numpy()] = at
+    token, slot = np.divmod(feature_ids, MAX_CHANNELS)
+    keys, field_of = np.unique(of_token[token] * MAX_CHANNELS + slot, return_inverse=True)
+    fields = [config.features.fields[key // MAX_CHANNELS] for key in keys.tolist()]
+    names = [f"{f.event_type}.{f.field}.{channels[key % MAX_CHANNELS]}" for f, key in zip(fields, keys.tolist(), strict=True)]
+    order = np.argsort(names, kind="stable")
+    rank = np.argsort(order, kind="stable").astype(np.int32)
+    return tuple(sorted(names)), rank[field_of]

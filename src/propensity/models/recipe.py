@@ -1,29 +1,29 @@
-"""How a region's model is made: read the tables, fit the encoder, choose the epochs, refit, keep as a bundle.
+"""How a region's model is made: read the tables, fit the encoder, let the family learn, keep as a bundle.
 
 The newest window is held out and never looked at here, but for golden rows (features only).  The one before it chooses
-the number of epochs; the network is then trained afresh on every window but the held-out one.
+what there is to choose; how, and whether it then teaches too, is the family's business.
 """
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from propensity.config import Features, Models
+from propensity.config import Features
 from propensity.errors import DataError
 from propensity.features import tokens
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.features.windows import training_cutoffs
 from propensity.models.data import Examples, TrainingTables, concat_examples, encode_rows
 from propensity.models.encoding import Encoder
+from propensity.models.family import FAMILIES, Learned, Task
 from propensity.models.feature_map import FeatureMap, count_features
 from propensity.models.history import HistoryEncoder
-from propensity.models.network_predictor import NetworkPredictor
 from propensity.models.raw_features import raw_steps
-from propensity.models.training import Device, Fit, fit, resolve_device
+from propensity.models.training import Device, resolve_device
 from propensity.models.versions import bundle_folder, data_digest, inputs_digest, settings_digest, version_name
 from propensity.pipeline.bundle import Golden, save_bundle
 from propensity.pipeline.predictor import SparsePredictor
@@ -39,6 +39,7 @@ class Trained:
     digest: str
     folder: Path
     epochs: int
+    """Passes over the training rows, or boosting rounds."""
     features: int
     categories: int
 
@@ -49,15 +50,17 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
     Raise DataError when there is nothing to learn from, MachineError when CUDA is asked for and absent.
     """
     config = tables.config
-    where = resolve_device(device)
+    where = resolve_device(device).type
     cutoffs = training_cutoffs(config, score_date)
     held_out, *earlier = cutoffs
-    encoder = fit_encoder(tables, earlier)
+    family = import_module(FAMILIES[config.models.kind])
+    encoder = fit_encoder(tables, earlier, history=family.HISTORY)
     examples = [read_examples(tables, day, encoder) for day in earlier]
     _check(tables, dict(zip(earlier, examples, strict=True)))
     progress(describe(tables.region, examples, encoder))
-    chosen, final = choose_and_refit(config.models, encoder, examples, where, progress)
-    predictor = NetworkPredictor(final.network, encoder).scorer()
+    vocabulary = tokens.load(tables.lake)
+    learned: Learned = family.learn(Task(config, encoder, vocabulary, examples, where, progress))
+    predictor = learned.predictor
     partitions = tables.digests(cutoffs)
     version = version_name(score_date, inputs_digest(config, partitions))
     manifest = {
@@ -69,13 +72,13 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
         "channels": list(config.features.channel_names()),
         "config": {"settings": settings_digest(config)},
         "data": {"digest": data_digest(partitions), "windows": [d.isoformat() for d in earlier], "rows": sum(map(len, examples))},
-        "training": {"seed": config.models.seed, "device": where.type, **_told(chosen, final)},
+        "training": {"seed": config.models.seed, "device": where, **learned.training},
     }
     folder = bundle_folder(config, tables.region, version)
     golden = golden_rows(tables, held_out, predictor)
-    steps = raw_steps(config, tokens.load(tables.lake), encoder.features.ids)
+    steps = raw_steps(config, vocabulary, encoder.features.ids)
     digest = save_bundle(folder, manifest, steps, predictor, golden)
-    return Trained(version, digest, folder, len(final.epochs), len(encoder.features), len(predictor.categories))
+    return Trained(version, digest, folder, learned.training["epochs"], len(encoder.features), len(predictor.categories))
 
 
 def _check(tables: TrainingTables, examples: Mapping[dt.date, Examples]) -> None:
@@ -87,19 +90,8 @@ def _check(tables: TrainingTables, examples: Mapping[dt.date, Examples]) -> None
         )
 
 
-def choose_and_refit(
-    settings: Models, encoder: Encoder, examples: Sequence[Examples], device: Any, progress: Callable[[str], None]
-) -> tuple[Fit, Fit]:
-    """Return the fit that chose the epochs on the newest window, and the fit on all windows with that many."""
-    validation, *rest = examples
-    progress(f"choosing the epochs: {len(rest)} windows to learn from, the next one to judge by")
-    chosen = fit(settings, encoder, concat_examples(rest), validation, settings.max_epochs, device, progress)
-    progress(f"training afresh on {len(examples)} windows for {chosen.best()} epochs")
-    return chosen, fit(settings, encoder, concat_examples(examples), None, chosen.best(), device, progress)
-
-
-def fit_encoder(tables: TrainingTables, cutoffs: Sequence[dt.date]) -> Encoder:
-    """Return the encoder of the features and categories that are frequent enough at `cutoffs`."""
+def fit_encoder(tables: TrainingTables, cutoffs: Sequence[dt.date], history: bool = True) -> Encoder:
+    """Return the encoder of the features and categories that are frequent enough at `cutoffs`; without history no pairs."""
     settings = tables.config.models
     label_counts = np.zeros(int(tables.label_tokens.ids[-1]) + 1 if len(tables.label_tokens) else 0, np.int64)
 
@@ -118,7 +110,8 @@ def fit_encoder(tables: TrainingTables, cutoffs: Sequence[dt.date]) -> Encoder:
             where=f"region {tables.region}",
             do="land more days, or lower models.min_feature_users and models.min_category_users",
         )
-    return Encoder(FeatureMap(features), _history(tables, categories))
+    bare = HistoryEncoder(categories, (), (), tables.config.features.history_days)
+    return Encoder(FeatureMap(features), _history(tables, categories) if history else bare)
 
 
 def _history(tables: TrainingTables, categories: IntArray) -> HistoryEncoder:
@@ -153,9 +146,3 @@ def describe(region: str, examples: Sequence[Examples], encoder: Encoder) -> str
         f"region {region}: {rows:,} rows of {len(examples)} windows, {entries / max(rows, 1):,.0f} features a row, "
         f"{len(encoder.features):,} features, {len(encoder.history.categories):,} categories"
     )
-
-
-def _told(chosen: Fit, final: Fit) -> dict[str, Any]:
-    """Return the course of training for the manifest, without times: equal inputs give equal bytes."""
-    course = [{"epoch": e.number, "loss": e.loss, **(e.validation.as_dict() if e.validation else {})} for e in chosen.epochs]
-    return {"epochs": len(final.epochs), "choosing": course, "losses": [e.loss for e in final.epochs]}

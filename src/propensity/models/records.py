@@ -12,7 +12,7 @@ from propensity.errors import BundleError
 from propensity.pipeline.bundle import bundle_digest
 
 FILE = "evaluation.json"
-OURS, POPULARITY, DECAYED = "propensity_network", "popularity", "decayed_frequency"
+OURS, POPULARITY, DECAYED = "model", "popularity", "decayed_frequency"
 BASELINES = (POPULARITY, DECAYED)
 
 Figures: TypeAlias = Mapping[str, float | None]

@@ -1,11 +1,11 @@
-"""The training loop: it owns epochs, batches and the optimiser, and knows nothing of tables or files."""
+"""The training loop of networks: it owns epochs and batches, and knows nothing of tables, files or what is inside."""
 
 import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,14 +15,12 @@ from propensity.config import Models
 from propensity.errors import MachineError
 from propensity.features.csr import FloatArray
 from propensity.models.data import Examples, batches
-from propensity.models.encoding import Encoder, moments
 from propensity.models.metrics import Judgement, judge
-from propensity.models.network import PropensityNetwork, to_tensors
 
 Device = Literal["cpu", "cuda", "auto"]
 EVALUATION_BATCH = 1024
-PROBABILITY_FLOOR = 1e-5
-"""A category nobody acted on is rare, not impossible."""
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,107 @@ class Epoch:
 
 
 @dataclass
-class Fit:
+class Fit(Generic[Network]):
     """A trained network and how it came about."""
 
-    network: PropensityNetwork
+    network: Network
     epochs: list[Epoch] = field(default_factory=list)
+    measure: str = "micro_ap"
+    """The figure of a Judgement that epochs are compared by."""
 
     def best(self) -> int:
-        """Return the epoch with the best validation AP, the earliest of equals; the last one without validation."""
-        judged = [(np.nan_to_num(e.validation.micro_ap), -e.number) for e in self.epochs if e.validation]
+        """Return the epoch with the best validation figure, the earliest of equals; the last one without validation."""
+        judged = [(np.nan_to_num(getattr(e.validation, self.measure)), -e.number) for e in self.epochs if e.validation]
         return -max(judged)[1] if judged else len(self.epochs)
+
+    def course(self) -> list[dict[str, Any]]:
+        """Return the epochs for a manifest, without times: equal inputs give equal bytes."""
+        return [{"epoch": e.number, "loss": e.loss, **(e.validation.as_dict() if e.validation else {})} for e in self.epochs]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How a network is trained, whatever it is."""
+
+    models: Models
+    """Seed and what validation is judged with."""
+    batch_size: int
+    averaging: float
+    """Decay of the running average of the weights, which is what is evaluated and kept."""
+    patience: int
+    measure: str
+    inputs: Callable[[Examples], Any]
+    """Some customers as the network takes them, on the CPU; it has ``to(device)``."""
+    device: torch.device
+    progress: Callable[[str], None]
+    keep_best: bool = False
+    """Whether the weights of the best epoch are kept rather than those of the last."""
+
+    def run(
+        self, network: Network, optimiser: torch.optim.Optimizer, examples: Examples, validation: Examples | None, epochs: int
+    ) -> Fit[Network]:
+        """Train for up to `epochs` epochs; with `validation`, stop when its figure has not risen for `patience`.
+
+        On the CPU the same rows, settings and number of threads give the same bytes.
+        """
+        averaged = _Average(network, self.averaging)
+        result, kept = Fit(network, measure=self.measure), averaged.network
+        for number in range(1, epochs + 1):
+            started = time.monotonic()
+            order = np.random.default_rng([self.models.seed, number]).permutation(len(examples))
+            loss = self._epoch(network, averaged, optimiser, batches(examples, self.batch_size, order))
+            judged = self._judge(averaged.network, validation) if validation else None
+            result.epochs.append(Epoch(number, loss, judged, time.monotonic() - started))
+            self.progress(result.epochs[-1].line())
+            if self.keep_best and result.best() == number:
+                kept = copy.deepcopy(averaged.network)
+            if validation and number - result.best() >= self.patience:
+                break
+        result.network = kept.cpu().eval()
+        return result
+
+    def _epoch(
+        self, network: nn.Module, averaged: "_Average[Any]", optimiser: torch.optim.Optimizer, parts: Iterator[Examples]
+    ) -> float:
+        network.train()
+        total, rows = 0.0, 0
+        for part in parts:
+            targets = torch.from_numpy(part.targets()).to(self.device)
+            loss = nn.functional.binary_cross_entropy_with_logits(network(self.inputs(part).to(self.device)), targets)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            averaged.update(network)
+            total, rows = total + loss.item() * len(part), rows + len(part)
+        return total / max(rows, 1)
+
+    def _judge(self, network: nn.Module, validation: Examples) -> Judgement:
+        promotion, scores = self.models.promotion, self.predict(network, validation)
+        return judge(validation.targets(), scores, promotion.min_positives, promotion.expected_precision)
+
+    def predict(self, network: nn.Module, examples: Examples) -> FloatArray:
+        """Return the logits of all rows (N, C)."""
+        network.eval()
+        with torch.inference_mode():
+            parts = [network(self.inputs(part).to(self.device)).cpu() for part in batches(examples, EVALUATION_BATCH)]
+        return torch.cat(parts).numpy()
+
+
+class _Average(Generic[Network]):
+    """A running average of the weights (Polyak and Juditsky, 1992), quick to forget at first, slow later."""
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take one step's weights in."""
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 10))
+        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
 
 
 def resolve_device(wanted: Device) -> torch.device:
@@ -63,120 +152,14 @@ def resolve_device(wanted: Device) -> torch.device:
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
-def popularity_logits(examples: Examples) -> FloatArray:
-    """Return the log odds of each category among the rows (C,), kept away from 0 and 1."""
-    share = np.clip(examples.positives() / max(len(examples), 1), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return np.log(share / (1 - share)).astype(np.float32)
-
-
-def fit(
-    settings: Models,
-    encoder: Encoder,
-    examples: Examples,
-    validation: Examples | None,
-    epochs: int,
-    device: torch.device,
-    progress: Callable[[str], None],
-) -> Fit:
-    """Train a fresh network for up to `epochs` epochs; with `validation`, stop when its AP has not risen for `patience`.
-
-    On the CPU the same rows, settings and number of threads give the same bytes.
-    """
-    with _reproducible(settings, device):
-        network = _fresh(settings, encoder, examples).to(device)
-        result = Fit(network)
-        averaged = _Average(network, settings.averaging)
-        optimiser = _optimiser(network, settings)
-        for number in range(1, epochs + 1):
-            started = time.monotonic()
-            order = np.random.default_rng([settings.seed, number]).permutation(len(examples))
-            loss = _epoch(network, averaged, optimiser, batches(examples, settings.batch_size, order), device)
-            judged = _judge(averaged.network, validation, settings, device) if validation else None
-            result.epochs.append(Epoch(number, loss, judged, time.monotonic() - started))
-            progress(result.epochs[-1].line())
-            if validation and number - result.best() >= settings.patience:
-                break
-        result.network = averaged.network.cpu().eval()
-        return result
-
-
-def _fresh(settings: Models, encoder: Encoder, examples: Examples) -> PropensityNetwork:
-    history = encoder.history
-    prior = torch.from_numpy(popularity_logits(examples))
-    network = PropensityNetwork(
-        len(encoder.features), settings.hidden, history.width, history.activity_width, prior, settings.dropout
-    )
-    pairs = examples.encoded.pairs
-    network.standardise(moments(pairs.values), moments(pairs.activity), history.none())
-    return network
-
-
-def _optimiser(network: PropensityNetwork, settings: Models) -> torch.optim.Optimizer:
-    embedding = list(network.embedding.parameters())
-    rest = [p for p in network.parameters() if p is not network.embedding.weight]
-    groups = [{"params": embedding, "lr": settings.embedding_learning_rate}, {"params": rest, "lr": settings.learning_rate}]
-    # Fused: one pass over the weights instead of eight, a third less time per epoch.
-    return torch.optim.Adam(groups, fused=True)
-
-
-def _epoch(
-    network: PropensityNetwork,
-    averaged: "_Average",
-    optimiser: torch.optim.Optimizer,
-    parts: Iterator[Examples],
-    device: torch.device,
-) -> float:
-    network.train()
-    total, rows = 0.0, 0
-    for part in parts:
-        targets = torch.from_numpy(part.targets()).to(device)
-        loss = nn.functional.binary_cross_entropy_with_logits(network(to_tensors(part.encoded).to(device)), targets)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        averaged.update(network)
-        total, rows = total + loss.item() * len(part), rows + len(part)
-    return total / max(rows, 1)
-
-
-class _Average:
-    """A running average of the weights (Polyak and Juditsky, 1992), quick to forget at first, slow later."""
-
-    def __init__(self, network: PropensityNetwork, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval()
-        self.decay = decay
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self, network: PropensityNetwork) -> None:
-        """Take one step's weights in."""
-        self.steps += 1
-        decay = min(self.decay, self.steps / (self.steps + 10))
-        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
-
-
-def predict(network: PropensityNetwork, examples: Examples, device: torch.device) -> FloatArray:
-    """Return the logits of all rows (N, C)."""
-    network.eval()
-    with torch.inference_mode():
-        parts = [network(to_tensors(part.encoded).to(device)).cpu() for part in batches(examples, EVALUATION_BATCH)]
-    return torch.cat(parts).numpy()
-
-
-def _judge(network: PropensityNetwork, validation: Examples, settings: Models, device: torch.device) -> Judgement:
-    scores = predict(network, validation, device)
-    return judge(validation.targets(), scores, settings.promotion.min_positives, settings.promotion.expected_precision)
-
-
 @contextmanager
-def _reproducible(settings: Models, device: torch.device) -> Iterator[None]:
+def reproducible(models: Models, device: torch.device) -> Iterator[None]:
     """Seed torch for the time being, fix its threads, and leave both as they were."""
     threads = torch.get_num_threads()
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(settings.seed)
-        torch.set_num_threads(settings.threads)
+        torch.manual_seed(models.seed)
+        torch.set_num_threads(models.threads)
         try:
             yield
         finally:

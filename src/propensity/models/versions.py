@@ -11,7 +11,7 @@ from propensity.config import Config
 RECIPE = 2
 """Raise it when the code would make another model from the same inputs."""
 NOT_THE_MODEL = {"promotion", "top_k"}
-"""Settings that do not change what is learned."""
+"""Settings that do not change what is learned; those of the families that were not chosen do not either."""
 
 
 def settings_digest(config: Config) -> str:
@@ -19,7 +19,7 @@ def settings_digest(config: Config) -> str:
     payload = {
         "features": config.features.model_dump(mode="json"),
         "label": config.tables.label.model_dump(mode="json"),
-        "models": config.models.model_dump(mode="json", exclude=NOT_THE_MODEL),
+        "models": config.models.model_dump(mode="json", exclude=NOT_THE_MODEL | config.models.others()),
     }
     return _digest(payload)
 

@@ -1,0 +1,107 @@
+"""XGBoost over the same sparse rows: a booster of its own file format, its margins added to the popularity logits.
+
+What a row does not have is missing, which a tree knows how to follow; a stored zero is zero.  This is so in training, in batches
+and online, because all of them hand over rows in CSR form.  Margins are sums over trees in their order, whoever else is there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import xgboost as xgb
+
+from propensity.errors import BundleError, DataError
+from propensity.features.csr import FloatArray, IntArray, SparseBatch
+from propensity.models.feature_map import FeatureMap
+from propensity.pipeline.bundle import Bundle
+from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.transformer import Tensors
+
+KIND = "xgboost"
+FILE = "model.ubj"
+FEATURE_IDS, CATEGORIES, PRIOR = "feature_ids", "categories", "prior"
+BASE_SCORE = 0.5
+"""A margin of 0: what the trees are added to is the popularity, which is ours to add."""
+
+
+def matrix(rows: SparseBatch, features: int) -> sp.csr_matrix:
+    """Return rows of the feature map as a matrix (B, D); stored zeros stay stored."""
+    return sp.csr_matrix((rows.values, rows.indices, rows.offsets), shape=(len(rows), features))
+
+
+class BoostingPredictor(SparsePredictor):
+    """A trained booster."""
+
+    kind = KIND
+
+    def __init__(self, features: FeatureMap, categories: IntArray, prior: FloatArray, model: bytes) -> None:
+        """Take the popularity logits `prior` (C,) and the booster as XGBoost's UBJSON; raise ValueError when they do not fit."""
+        self.features = features
+        self.prior = prior
+        self.model = model
+        self._categories = categories
+        self._booster = _booster(model)
+        found = (self._booster.num_features(), _outputs(self._booster))
+        if found != (len(features), len(categories)) or prior.shape != (len(categories),) or prior.dtype != np.float32:
+            raise ValueError(f"a booster of {found} features and outputs, not {len(features)} and {len(categories)}")
+
+    @property
+    def categories(self) -> IntArray:
+        """Return the categories' token ids (C,), ascending."""
+        return self._categories
+
+    def raw(self, many: SparseBatch) -> Raw:
+        """Return the logits (B, C); a row without a known feature gets the popularity logits."""
+        rows = self.features.dense_rows(many)[0]
+        known = np.diff(rows.offsets) > 0
+        logits = np.tile(self.prior, (len(many), 1))
+        if known.any():
+            logits[known] += self._margins(rows)[known]
+        return Raw(logits, known)
+
+    def _margins(self, rows: SparseBatch) -> FloatArray:
+        margins = self._booster.inplace_predict(matrix(rows, len(self.features)), predict_type="margin")
+        return np.asarray(margins, np.float32).reshape(len(rows), len(self._categories))
+
+    def tensors(self) -> Tensors:
+        """Return every array that the bundle keeps."""
+        return {PRIOR: self.prior, FEATURE_IDS: self.features.ids, CATEGORIES: self.categories}
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return the booster."""
+        return {FILE: self.model}
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the manifest says about the model."""
+        shape = {
+            "features": len(self.features),
+            "rounds": self._booster.num_boosted_rounds(),
+            "categories": len(self.categories),
+        }
+        return {"shape": shape, "base_score": BASE_SCORE}
+
+
+def _booster(model: bytes) -> xgb.Booster:
+    booster = xgb.Booster()
+    booster.load_model(bytearray(model))
+    # One thread: a row online is done before a second one would have started, and on Spark every core has a task.
+    booster.set_param({"nthread": 1})
+    return booster
+
+
+def _outputs(booster: xgb.Booster) -> int:
+    """Return how many margins a row gets."""
+    nobody = sp.csr_matrix((1, booster.num_features()), dtype=np.float32)
+    return int(np.asarray(booster.inplace_predict(nobody, predict_type="margin")).size)
+
+
+def from_bundle(bundle: Bundle) -> BoostingPredictor:
+    """Return the booster in a bundle; raise BundleError when its parts do not fit together."""
+    try:
+        arrays = bundle.tensors
+        features, prior = FeatureMap(arrays[FEATURE_IDS]), np.array(arrays[PRIOR])
+        return BoostingPredictor(features, np.array(arrays[CATEGORIES]), prior, bundle.model_files[FILE])
+    except (KeyError, TypeError, ValueError, DataError, xgb.core.XGBoostError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise BundleError(f"the model's parts do not fit together: {line}", where=str(bundle.path), do="train again") from None
