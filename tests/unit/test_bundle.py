@@ -10,44 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.sparse import to_batch
+from tests.support.steps import Same
 
 from propensity.errors import BundleError
-from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.loading import load_pipeline
 from propensity.pipeline.bundle import GOLDEN, MANIFEST, STEPS, WEIGHTS, Golden, load_bundle, replay_golden, save_bundle
 from propensity.pipeline.numeric import Log1p
-from propensity.pipeline.predictor import Raw, SparsePredictor
-from propensity.pipeline.transformer import Tensors
 from propensity.pipeline.vectoriser import Vectoriser
 
 FILES = (MANIFEST, WEIGHTS, STEPS, GOLDEN, "model.json")
 SMALL = {"version": "v1"}
 GOLDEN_ROWS = Golden(to_batch([{1: 1.0}, {}]), np.full((2, 3), 0.5, np.float32))
-
-
-class Same(SparsePredictor):
-    """A model that says the same of everybody."""
-
-    kind = "test"
-
-    def __init__(self, logit: float) -> None:
-        self.logit = logit
-
-    @property
-    def categories(self) -> IntArray:
-        return np.arange(3, dtype=np.int32)
-
-    def raw(self, many: SparseBatch) -> Raw:
-        return Raw(np.full((len(many), 3), self.logit, np.float32), np.ones(len(many), bool))
-
-    def describe(self) -> dict[str, object]:
-        return {"shape": {"features": 0, "categories": 3}}
-
-    def tensors(self) -> Tensors:
-        return {"w": np.arange(6, dtype=np.float32)}
-
-    def files(self) -> dict[str, bytes]:
-        return {"model.json": b"{}"}
 
 
 def small_bundle(folder: Path) -> tuple[Path, str]:
