@@ -1,6 +1,7 @@
 """A vectoriser, any number of transformers, and a predictor: itself a predictor, of records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,16 @@ class Pipeline(Predictor[Record, Sequence[Record]]):
             passed = step.transform_one(passed)  # type: ignore[arg-type,assignment]
         return _single(passed)  # type: ignore[arg-type]
 
+    def prepare_counting(self, record: Record) -> tuple[SparseBatch, int]:
+        """Return :meth:`prepare_one`, and how many names and words the vectoriser did not know and dropped."""
+        passed: Any = record
+        dropped = 0
+        for step in self.steps:
+            before, passed = passed, step.transform_one(passed)
+            if isinstance(step, Vectoriser):
+                dropped = sum(map(_entries, before.values())) - len(passed.indices)
+        return _single(passed), dropped
+
     def prepare(self, records: Sequence[Record]) -> SparseBatch:
         """Return the records' sparse rows."""
         passed = records
@@ -73,6 +84,13 @@ def _sort(step: object) -> type:
     if found is None:
         raise DataError(f"{type(step).__name__} is no step", where="pipeline", do="derive it from a transformer base class")
     return found
+
+
+def _entries(value: Any) -> int:
+    """Return how many features a raw feature's value would be, were all of them known."""
+    if value is None:
+        return 0
+    return len(value) if isinstance(value, Mapping) else len(set(value)) if isinstance(value, list | tuple) else 1
 
 
 def _single(batch: SparseBatch) -> SparseBatch:

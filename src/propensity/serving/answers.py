@@ -1,0 +1,139 @@
+"""What is answered.  These classes encode the bodies and, by msgspec, are the response schemas in the OpenAPI document.
+
+Probabilities and logits are float32, written as the double that equals them exactly: read as a double or as a float32, the
+number is the very one that was scored.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Source = Literal["model", "prior"]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class CategoryScore(Struct, gc=False):
+    """One category of one customer."""
+
+    id: int
+    name: str
+    probability: Probability
+
+
+class Answer(Struct):
+    """Yes or no, from a model of one category."""
+
+    yes: bool
+    probability: Probability
+    threshold: Probability
+
+
+class Result(Struct, omit_defaults=True, kw_only=True):
+    """One customer's scores."""
+
+    source: Annotated[Source, Meta(description="`prior`: the model knows nothing of the customer and gives the popularity.")]
+    categories: list[CategoryScore]
+    answer: Answer | UnsetType = UNSET
+    score_date: Annotated[str, Meta(description="Of the feature row; for user ids.")] | UnsetType = UNSET
+    unknown_features: Annotated[int, Meta(description="Names and words that were dropped; for raw features.")] | UnsetType = UNSET
+
+
+class ScoreResponse(Result, omit_defaults=True, kw_only=True):
+    """One customer's scores and the model version that made them."""
+
+    region: str
+    version: str
+    digest: str
+
+
+class BatchResponse(Struct):
+    """Several customers' scores, in the order of the request, by one model version."""
+
+    region: str
+    version: str
+    digest: str
+    results: list[Result]
+
+
+class CategoryName(Struct):
+    """A category."""
+
+    id: int
+    name: str
+
+
+class FeatureValue(Struct):
+    """A feature as the model takes it, after the pipeline's steps."""
+
+    name: str
+    value: float
+
+
+class Contribution(Struct):
+    """What taking one word out of a customer's features changes in the logit."""
+
+    name: str
+    word: str
+    contribution: float
+    features: list[FeatureValue]
+
+
+class Published(Struct):
+    """The same score in the scores table."""
+
+    probability: Probability
+    run_id: str
+
+
+class ExplainResponse(Struct, omit_defaults=True, kw_only=True):
+    """A score and what it consists of: base + contributions + rest is the logit."""
+
+    region: str
+    version: str
+    digest: str
+    source: Source
+    category: CategoryName
+    probability: Probability
+    logit: float
+    base: Annotated[float, Meta(description="The logit of a customer of whom nothing is known.")]
+    contributions: Annotated[list[Contribution], Meta(description="The largest ones, largest first.")]
+    rest: Annotated[float, Meta(description="The sum of all other contributions.")]
+    words: Annotated[int, Meta(description="How many words the customer's features have.")]
+    score_date: str | UnsetType = UNSET
+    unknown_features: int | UnsetType = UNSET
+    published: Published | UnsetType = UNSET
+    equal: Annotated[bool, Meta(description="Whether the published probability has the same bits.")] | UnsetType = UNSET
+
+
+class RegionStatus(Struct):
+    """What the service has for one region."""
+
+    region: str
+    title: str
+    serving: bool
+    version: str | None
+    digest: str | None
+    categories: int | None
+    loaded: Annotated[str | None, Meta(description="When this process loaded it, UTC.")]
+    score_date: Annotated[str | None, Meta(description="The day that user ids are answered for.")]
+    reason: Annotated[str | None, Meta(description="Why nothing, or not the newest champion, is served.")]
+
+
+class Ready(Struct):
+    """Whether any region is served."""
+
+    ready: bool
+    regions: list[RegionStatus]
+
+
+class Health(Struct):
+    """The process lives."""
+
+    status: Literal["alive"]
+
+
+class Error(Struct):
+    """What is wrong, and what to do."""
+
+    error: str
+    do: str

@@ -1,0 +1,139 @@
+"""The online service as an ASGI application: routes, errors, counting, start and end."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from propensity.config import load_config
+from propensity.serving.answers import Error
+from propensity.serving.errors import RequestError, one_line
+from propensity.serving.metrics import Metrics
+from propensity.serving.openapi import DESCRIPTION, JSON, OPERATIONS, describe
+from propensity.serving.page import CSP, page
+from propensity.serving.regions import Refresher, Regions
+from propensity.serving.service import Service
+from propensity.storage import Lake
+
+Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
+NOWHERE = "none"
+"""What requests to no route are counted under."""
+
+
+class Direct(APIRoute):
+    """A route whose endpoint takes the request and returns the response itself: FastAPI's own parsing costs more than a score."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the endpoint."""
+        return self.endpoint
+
+
+def create_app(regions: Regions) -> FastAPI:
+    """Return the application over some regions; it refreshes them while it runs."""
+    settings = regions.lake.config.runtime.serving
+    service = Service(regions, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        refresher = Refresher(regions, settings.refresh_seconds)
+        refresher.start()
+        yield
+        refresher.stop()
+        service.close()
+
+    app = FastAPI(
+        title="Propensity",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    _add_routes(app, service, regions.lake)
+    app.add_exception_handler(RequestError, _refused)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_middleware(Counting, metrics=regions.metrics)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """Return the application over the configuration that the environment names: what a worker process serves."""
+    return create_app(Regions(Lake(load_config())))
+
+
+def _add_routes(app: FastAPI, service: Service, lake: Lake) -> None:
+    router = APIRouter(route_class=Direct)
+    for operation in OPERATIONS:
+        router.add_api_route(
+            operation.path,
+            getattr(service, operation.name),
+            methods=[operation.method],
+            operation_id=operation.name,
+            summary=operation.summary,
+            description=operation.description,
+            tags=[operation.tag],
+            response_model=None,
+        )
+    app.include_router(router)
+    document = msgspec.json.encode(describe(app.openapi(), lake.config))
+    html = page(msgspec.json.decode(document))
+
+    async def openapi(_: Request) -> Response:
+        return Response(document, media_type=JSON)
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(html, headers={"content-security-policy": CSP})
+
+    async def root(_: Request) -> Response:
+        return RedirectResponse("/docs")
+
+    for path, handler in {"/openapi.json": openapi, "/docs": docs, "/": root}.items():
+        app.router.add_route(path, handler, methods=["GET"], include_in_schema=False)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    refusal = error if isinstance(error, RequestError) else RequestError(500, str(error), "")
+    return Response(msgspec.json.encode(Error(refusal.error, refusal.do)), refusal.status, media_type=JSON)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    """Answer what no route did, in the words of the other errors."""
+    found = error if isinstance(error, HTTPException) else HTTPException(500)
+    body = msgspec.json.encode(Error(one_line(found.detail), "see /docs for what can be asked"))
+    return Response(body, found.status_code, headers=dict(found.headers or {}), media_type=JSON)
+
+
+class Counting:
+    """Count and time every request by route and status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sent)
+        finally:
+            route = getattr(scope.get("route"), "path", NOWHERE)
+            self.metrics.answered(route, status, time.perf_counter() - started)

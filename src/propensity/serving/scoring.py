@@ -1,0 +1,138 @@
+"""From a model and a customer's row to what is answered.  Knows nothing of HTTP, threads, or which model it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from propensity.errors import DataError
+from propensity.features.csr import FloatArray, SparseBatch, concat
+from propensity.pipeline.predictor import MODEL_SOURCE, PRIOR_SOURCE
+from propensity.pipeline.top_k import sigmoid
+from propensity.pipeline.transformer import Record
+from propensity.serving.answers import Answer, CategoryScore, Result, Source
+from propensity.serving.errors import RequestError, invalid
+from propensity.serving.models import Model
+from propensity.serving.requests import DEFAULT_THRESHOLD, DEFAULT_TOP_K, Customer, Options
+
+ROWS = 64
+"""Rows of a batch scored at once: the (rows, categories) matrix stays small."""
+TOO_LARGE = ("the model's answer is not a finite number: a feature is too large", "give the features in their own units")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One customer, ready to score."""
+
+    batch: SparseBatch
+    """A batch of one."""
+    score_date: str | UnsetType = UNSET
+    unknown: int | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to return of each customer."""
+
+    k: int
+    columns: list[int] | None
+    """Of named categories; None: the `k` likeliest."""
+    threshold: float | None
+    """For an answer; None: none is wanted."""
+
+
+def plan(model: Model, options: Options) -> Plan:
+    """Return what to do; raise RequestError for options that contradict each other or the model."""
+    if options.top_k is not UNSET and options.categories is not UNSET:
+        raise invalid("top_k and categories are both given", "give one of them")
+    if options.threshold is not UNSET and not options.answer:
+        raise invalid("threshold is given and no answer is asked for", "add answer: true, or leave threshold out")
+    if options.answer and len(model.names) != 1:
+        raise invalid(
+            f"answer is for a model of one category; this one has {len(model.names)}", "leave answer out, or name a category"
+        )
+    threshold = DEFAULT_THRESHOLD if options.threshold is UNSET else options.threshold
+    k = DEFAULT_TOP_K if options.top_k is UNSET else options.top_k
+    columns = None if options.categories is UNSET else [model.column(category) for category in options.categories]
+    if columns is not None and len(set(columns)) != len(columns):
+        raise invalid("a category is named twice", "name each once, by name or by id")
+    return Plan(min(k, len(model.names)), columns, threshold if options.answer else None)
+
+
+def check_item(item: Customer, user_type: str) -> None:
+    """Raise RequestError unless a customer is given once, and by an id of the right type."""
+    if (item.features is UNSET) == (item.user_id is UNSET):
+        given = "neither" if item.features is UNSET else "both"
+        raise invalid(f"{given} of features and user_id given", "give one of them")
+    if item.user_id is not UNSET and isinstance(item.user_id, str) != (user_type == "string"):
+        raise invalid(f"user ids are {user_type} here, not {item.user_id!r}", "give the id as the events have it")
+
+
+def prepare(model: Model, record: Record) -> Row:
+    """Return a record as the model takes it; raise RequestError for a value that is no feature."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            batch, unknown = model.pipeline.prepare_counting(record)
+    except DataError as error:
+        raise invalid(error.what, error.do or "mend the feature") from None
+    if not np.isfinite(batch.values).all():
+        raise invalid(*TOO_LARGE)
+    return Row(batch, unknown=unknown)
+
+
+def score(model: Model, row: Row, wanted: Plan) -> Result:
+    """Return one customer's scores."""
+    return _many(model, [row], wanted, None)[0]
+
+
+def score_many(model: Model, rows: Sequence[Row], wanted: Plan) -> list[Result]:
+    """Return several customers' scores, each the very bits of :func:`score`."""
+    results: list[Result] = []
+    for start in range(0, len(rows), ROWS):
+        results += _many(model, rows[start : start + ROWS], wanted, start)
+    return results
+
+
+def _many(model: Model, rows: Sequence[Row], wanted: Plan, first: int | None) -> list[Result]:
+    batch = rows[0].batch if len(rows) == 1 else concat([row.batch for row in rows])
+    predictor = model.pipeline.predictor
+    if wanted.columns is None:
+        scores = predictor.score(batch, wanted.k)
+        ids, probabilities, known = scores.categories.tolist(), scores.probabilities, scores.known
+    else:
+        raw = predictor.raw(batch)
+        ids = [predictor.categories[wanted.columns].tolist()] * len(rows)
+        probabilities, known = sigmoid(raw.logits[:, wanted.columns]), raw.known
+    _check_finite(probabilities, first)
+    every = zip(rows, ids, probabilities.tolist(), known.tolist(), strict=True)
+    return [_result(model, row, mine, its, bool(knows), wanted) for row, mine, its, knows in every]
+
+
+def _check_finite(probabilities: FloatArray, first: int | None) -> None:
+    """Raise RequestError for what is not a number; `first` is the position of the first row in a batch request."""
+    wrong = np.isnan(probabilities).any(axis=1)
+    if wrong.any():
+        error = invalid(*TOO_LARGE)
+        raise error if first is None else at_position(error, first + int(wrong.argmax()))
+
+
+def _result(model: Model, row: Row, ids: list[int], probabilities: list[float], known: bool, wanted: Plan) -> Result:
+    names = model.name_of
+    categories = [CategoryScore(i, names[i], p) for i, p in zip(ids, probabilities, strict=True)]
+    answer: Answer | UnsetType = UNSET
+    if wanted.threshold is not None:
+        answer = Answer(probabilities[0] >= wanted.threshold, probabilities[0], wanted.threshold)
+    return Result(
+        source=source_of(known), categories=categories, answer=answer, score_date=row.score_date, unknown_features=row.unknown
+    )
+
+
+def source_of(known: bool) -> Source:
+    """Return `score_source`."""
+    return MODEL_SOURCE if known else PRIOR_SOURCE  # type: ignore[return-value]
+
+
+def at_position(error: RequestError, at: int) -> RequestError:
+    """Return an error of one of several customers, saying which."""
+    return RequestError(error.status, f"items[{at}]: {error.error}", error.do)
