@@ -1,7 +1,7 @@
 """What every model is to the rest: features in, a logit or a probability for each category out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
 from propensity.pipeline.top_k import deliver, sigmoid
-from propensity.pipeline.transformer import INDICES, VALUES, Frame, Tensors, ddl
+from propensity.pipeline.transformer import INDICES, VALUES, Frame, Tensors, map_batches
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -97,12 +97,7 @@ class Predictor(ABC, Generic[One, Many]):
     def transform(self, frame: Frame) -> Frame:
         """Return the DataFrame with a column `scores`: probabilities in the order of `categories`."""
         types = {**dict(frame.dtypes), SCORES: "array<float>"}
-
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                yield with_scores(batch, self.predict_batch(self.rows_of(batch)))
-
-        return frame.mapInArrow(run, ddl(types))
+        return map_batches(frame, lambda batch: with_scores(batch, self.predict_batch(self.rows_of(batch))), types)
 
 
 class SparsePredictor(Predictor[SparseBatch, SparseBatch]):

@@ -44,6 +44,13 @@ class Frame(Protocol):
     def dtypes(self) -> list[tuple[str, str]]:
         """Return the columns' names and types."""
 
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns' names."""
+
+    def toDF(self, *cols: str) -> "Frame":  # noqa: N802
+        """Return the frame with other names of its columns."""
+
     def mapInArrow(self, func: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: str) -> "Frame":  # noqa: N802
         """Return the frame of what `func` makes of the Arrow batches."""
 
@@ -110,11 +117,7 @@ class RecordTransformer(FeatureTransformer[Record, Record]):
         changed = self.columns(types)
         types.update(changed)
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                yield _with_features(batch, self.transform_batch(records_of(batch)), changed)
-
-        return frame.mapInArrow(run, ddl(types))
+        return map_batches(frame, lambda batch: _with_features(batch, self.transform_batch(records_of(batch)), changed), types)
 
 
 class SparseTransformer(FeatureTransformer[SparseBatch, SparseBatch]):
@@ -136,11 +139,10 @@ class SparseTransformer(FeatureTransformer[SparseBatch, SparseBatch]):
         """Return the DataFrame with other `indices` and `values`."""
         types = {**dict(frame.dtypes), **SPARSE_COLUMNS}
 
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                yield with_sparse(batch, self.transform_batch(from_arrow(batch[INDICES], batch[VALUES])))
+        def run(batch: pa.RecordBatch) -> pa.RecordBatch:
+            return with_sparse(batch, self.transform_batch(from_arrow(batch[INDICES], batch[VALUES])))
 
-        return frame.mapInArrow(run, ddl(types))
+        return map_batches(frame, run, types)
 
 
 def records_of(batch: pa.RecordBatch) -> list[Record]:
@@ -173,6 +175,20 @@ def with_sparse(batch: pa.RecordBatch, rows: SparseBatch) -> pa.RecordBatch:
     columns[INDICES] = pa.ListArray.from_arrays(offsets, pa.array(rows.indices, pa.int32()))
     columns[VALUES] = pa.ListArray.from_arrays(offsets, pa.array(rows.values.astype(np.float32), pa.float32()))
     return pa.RecordBatch.from_pydict(columns)
+
+
+def map_batches(frame: Frame, function: Callable[[pa.RecordBatch], pa.RecordBatch], types: Mapping[str, str]) -> Frame:
+    """Return the DataFrame of what `function` makes of Arrow batches, with columns of these types.
+
+    Raw features are named with dots, which Spark takes for fields of a structure: on their way to Python columns have numbers.
+    """
+    names = frame.columns
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield function(batch.rename_columns(names))
+
+    return frame.toDF(*map(str, range(len(names)))).mapInArrow(run, ddl(types))
 
 
 def ddl(types: Mapping[str, str]) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from propensity.errors import DataError
 from propensity.features.csr import IntArray, SparseBatch, concat
@@ -20,7 +19,7 @@ from propensity.pipeline.transformer import (
     Frame,
     Record,
     Tensors,
-    ddl,
+    map_batches,
     records_of,
     with_sparse,
 )
@@ -65,6 +64,10 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
         self._check()
         self._words = WordTable({key: (block.words, block.ids) for key, block in blocks.items()})
         self._places = {name: (self._words.salts[where.block], where.step) for name, where in names.items()}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Python salts the hashes of strings anew in each process: a Spark worker makes a table of its own.
+        return type(self), (self.names, self.blocks)
 
     def _check(self) -> None:
         missing = sorted({n.block for n in self.names.values()} - set(self.blocks))
@@ -125,12 +128,7 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
     def transform(self, frame: Frame) -> Frame:
         """Return the DataFrame with `indices` and `values` added; every other column is a feature of the record."""
         types = {**dict(frame.dtypes), **SPARSE_COLUMNS}
-
-        def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                yield with_sparse(batch, self.transform_batch(records_of(batch)))
-
-        return frame.mapInArrow(run, ddl(types))
+        return map_batches(frame, lambda batch: with_sparse(batch, self.transform_batch(records_of(batch))), types)
 
     def name_of(self, ids: npt.NDArray[np.int32]) -> list[tuple[str, str]]:
         """Return (name, word) of feature ids; ("?", "") for those it does not know."""
