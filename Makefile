@@ -24,6 +24,10 @@ demo: $(STAMP)  ## the main job, start to end: a year of shopping becomes publis
 up: $(STAMP)  ## bring up the Airflow web UI, scheduler and database, until Ctrl-C
 	@$(PY) -m ops up
 
+.PHONY: serve
+serve: $(STAMP)  ## the online service: scores by HTTP, until Ctrl-C
+	@$(PY) -m ops serve
+
 .PHONY: airflow
 airflow: $(STAMP)  ## the airflow command: make airflow RUN="dags list"
 	@$(PY) -m ops airflow $(RUN)
@@ -43,6 +47,14 @@ lint: $(STAMP)  ## check style, types and the direction of imports
 reproduce: $(STAMP)  ## reproduce the held-out comparison on the undivided data (one region)
 	@$(PY) -m ops java
 	$(PY) -m benchmarks.reproduce
+
+.PHONY: load
+load: $(STAMP)  ## measure the online service over HTTP beside a bare endpoint
+	$(PY) -m benchmarks.http_load
+
+.PHONY: soak
+soak: $(STAMP)  ## a million scores and 200 model swaps, watching the memory
+	$(PY) -m benchmarks.soak
 
 .PHONY: setup
 setup: $(STAMP)  ## make the Python environment (done by the others when needed)

@@ -1,4 +1,4 @@
-"""``python -m ops demo | up | down | airflow | java | browser``."""
+"""``python -m ops demo | up | serve | down | airflow | java | browser``."""
 
 import argparse
 import os
@@ -22,6 +22,12 @@ def _up(_: argparse.Namespace, console: Console) -> None:
     from ops.up import up
 
     up(console)
+
+
+def _serve(_: argparse.Namespace, console: Console) -> None:
+    from ops.serve import serve
+
+    serve(console)
 
 
 def _down(_: argparse.Namespace, console: Console) -> None:
@@ -64,6 +70,7 @@ Command = Callable[[argparse.Namespace, Console], None]
 COMMANDS: dict[str, tuple[Command, str]] = {
     "demo": (_demo, "the main job, start to end"),
     "up": (_up, "everything up, until Ctrl-C"),
+    "serve": (_serve, "the online service, until Ctrl-C"),
     "down": (_down, "stop a database that a killed run left behind"),
     "airflow": (_airflow, "the airflow command, told where this project's Airflow is"),
     "java": (_java, "find or install the Java that Spark needs"),
