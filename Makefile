@@ -56,6 +56,15 @@ load: $(STAMP)  ## measure the online service over HTTP beside a bare endpoint
 soak: $(STAMP)  ## a million scores and 200 model swaps, watching the memory
 	$(PY) -m benchmarks.soak
 
+.PHONY: parity
+parity: $(STAMP)  ## prove that training code, Spark and the online path score alike (FULL=1: 4.4 million customers)
+	@$(PY) -m ops java
+	$(PY) -m benchmarks.parity $(if $(FULL),--full)
+
+.PHONY: latency
+latency: $(STAMP)  ## time one customer in process, at the reference shape
+	$(PY) -m benchmarks.latency
+
 .PHONY: setup
 setup: $(STAMP)  ## make the Python environment (done by the others when needed)
 
