@@ -6,8 +6,6 @@ that is chosen.  ``--full`` adds XGBoost per category, which takes many minutes;
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import reproduce_peers as peers_of
+from benchmarks.running import ROOT, make_model, make_tables, say
 from propensity.config import load_config, parse_date
 from propensity.models.data import TrainingTables
 from propensity.models.evaluation import HeldOut, held_out, judge_scores
@@ -26,7 +25,6 @@ from propensity.models.records import DECAYED, OURS, POPULARITY, Figures, read_e
 from propensity.models.versions import bundle_folder
 from propensity.storage import Lake
 
-ROOT = Path(__file__).parents[1]
 CONF = ROOT / "benchmarks" / "undivided"
 SCORE_DATE = "2018-01-01"
 REGION = "all"
@@ -41,43 +39,10 @@ FIRST_MEASURED = {
 """What the design was decided on, measured by throwaway code."""
 
 
-def say(line: str) -> None:
-    """Print a line of progress."""
-    print(line, flush=True)
-
-
-def run_jobs() -> dict[str, Any]:
-    """Run the pipeline's jobs up to the evaluation, each in a process of its own; return the evaluation's verdict."""
-    date, region = ["--score-date", SCORE_DATE], ["--region", REGION]
-    training = ["--purpose", "training"]
-    job("prepare")
-    landing = job("land", *date, *training)["landing"]
-    if landing:
-        job("gate", "--stage", "events", *region, *date, *training, "--landing", landing)
-    for name, stage in (("features", training), ("labels", [])):
-        job(name, *region, *date, *stage)
-        job("gate", "--stage", name, *region, *date, *training)
-    version = job("train", *region, *date, "--device", "cpu")["version"]
-    return job("evaluate", *region, *date, "--version", version)
-
-
-def job(name: str, *arguments: str) -> dict[str, Any]:
-    """Run one job and return its verdict; end with its exit status when it fails."""
-    verdict = load_config(CONF).home / "verdicts" / f"reproduce-{name}.json"
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "jobs")])
-    environment = {**os.environ, "PROPENSITY_CONF": str(CONF), "PYTHONPATH": path}
-    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *arguments, "--verdict", str(verdict)]
-    say(f"job {name}")
-    status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    if status:
-        sys.exit(status)
-    result: dict[str, Any] = json.loads(verdict.read_text())
-    return result
-
-
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return every model's figures."""
-    verdict = run_jobs()
+    make_tables(CONF, REGION, SCORE_DATE)
+    verdict = make_model(CONF, REGION, SCORE_DATE)
     lake = Lake(load_config(CONF))
     tables, day = TrainingTables(lake, REGION), parse_date(SCORE_DATE)
     window, promotion = held_out(tables, day), lake.config.models.promotion

@@ -16,19 +16,24 @@ import pyarrow.parquet as pq
 
 from propensity.errors import MachineError
 
+VERSION = "2"
+"""Raise it when `prepare` writes more than it did: a folder with an older marker is completed."""
 HOME_STORE_SPLIT = 369
+FIRST_DAY = pd.Timestamp("2017-01-01")
+DEMOGRAPHICS = ("household_id", "region", "date", "age", "income", "home_ownership", "marital_status", "household_size",
+                "household_comp", "kids_count")  # fmt: skip
 PURCHASES = ("household_id", "region", "transaction_timestamp", "sales_value", "product_category", "product_type", "product_id",
              "manufacturer_id", "department", "store_id")  # fmt: skip
 
 
 def prepare(raw: Path) -> dict[str, int]:
-    """Write ``raw/{purchases,redemptions,campaigns}/date=YYYY-MM-DD.parquet``; return the number of files and rows.
+    """Write ``raw/{purchases,redemptions,campaigns,demographics,responses}/date=YYYY-MM-DD.parquet``; return how many days, rows.
 
-    A folder that is complete (it has the marker written last) is left as it is.
+    A folder that is complete (it has the marker written last) is left as it is; so is every file that would not change.
     """
     marker = raw / "complete"
-    if marker.exists():
-        days, rows = marker.read_text().split()
+    days, rows, *version = marker.read_text().split() if marker.exists() else ("0", "0")
+    if version == [VERSION]:
         return {"days": int(days), "rows": int(rows), "skipped": 1}
     data = _package_folder()
     purchases = _purchases(data)
@@ -36,7 +41,9 @@ def prepare(raw: Path) -> dict[str, int]:
     written = _write_days(raw / "purchases", purchases, "transaction_timestamp")
     _write_days(raw / "redemptions", _with_region(_redemptions(data), region), "redemption_date")
     _write_days(raw / "campaigns", _with_region(_campaigns(data), region), "start_date")
-    marker.write_text(f"{written} {len(purchases)}")
+    _write_days(raw / "demographics", _with_region(_demographics(data), region)[list(DEMOGRAPHICS)], "date")
+    _write_days(raw / "responses", _with_region(_responses(data), region), "redemption_date")
+    marker.write_text(f"{written} {len(purchases)} {VERSION}")
     return {"days": written, "rows": len(purchases), "skipped": 0}
 
 
@@ -75,9 +82,21 @@ def _campaigns(data: Path) -> pd.DataFrame:
     described = pd.read_parquet(data / "campaign_descriptions.parquet")
     frame = targeted.merge(described, on="campaign_id")
     # A campaign that began before the data has no day of its own in it: its customers learn of it on the first day.
-    first = pd.Timestamp("2017-01-01")
-    frame["start_date"] = frame["start_date"].where(frame["start_date"] >= first, first)
+    frame["start_date"] = frame["start_date"].where(frame["start_date"] >= FIRST_DAY, FIRST_DAY)
     return frame.sort_values(["start_date", "household_id", "campaign_id"], kind="stable")
+
+
+def _demographics(data: Path) -> pd.DataFrame:
+    # The source does not date them.  They are taken for known from the first day on, which is fair only for what hardly
+    # changes within a year; age and income are bands.
+    frame = pd.read_parquet(data / "demographics.parquet").assign(date=FIRST_DAY)
+    return frame.sort_values("household_id", kind="stable")
+
+
+def _responses(data: Path) -> pd.DataFrame:
+    """Return the days on which a household redeemed any coupon, once each: one category, whatever the coupon was."""
+    days = _redemptions(data)[["redemption_date", "household_id"]].drop_duplicates()
+    return days.assign(response="coupon").reset_index(drop=True)
 
 
 def _with_region(frame: pd.DataFrame, region: "pd.Series[str]") -> pd.DataFrame:
@@ -95,5 +114,9 @@ def _write_days(folder: Path, frame: pd.DataFrame, time: str) -> int:
 
 def _write_day(folder: Path, day: dt.date, rows: pd.DataFrame) -> None:
     path = folder / f"date={day.isoformat()}.parquet"
-    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(), path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(), temporary)
+    if path.exists() and path.read_bytes() == temporary.read_bytes():
+        temporary.unlink()  # the landing knows a file by its time of change, too: an equal one must not land again
+    else:
+        temporary.replace(path)

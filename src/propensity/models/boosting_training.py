@@ -75,7 +75,7 @@ class _Auc:
 
 
 def _stop(mine: XGBoost) -> xgb.callback.EarlyStopping:
-    return xgb.callback.EarlyStopping(mine.patience, metric_name="macro_auc", data_name="validation", maximize=True)
+    return xgb.callback.EarlyStopping(rounds=mine.patience, metric_name="macro_auc", data_name="validation", maximize=True)
 
 
 class _Told(xgb.callback.TrainingCallback):  # type: ignore[misc]
