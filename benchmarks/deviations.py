@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+INFINITY_BITS = 0x7F800000
 DROPPED_BITS = 12
 """A bin holds the float32 values that agree in all but the last 12 bits: quantiles are exact to 0.05%."""
 
@@ -46,7 +47,7 @@ class Deviations:
         at = int(np.searchsorted(np.cumsum(self.bins), share * self.count))
         if at == 0:
             return 0.0
-        upper = (np.int64(at) + 1 << DROPPED_BITS) - 1
+        upper = min((at + 1 << DROPPED_BITS) - 1, INFINITY_BITS)
         return float(min(np.int32(upper).view(np.float32), np.float32(self.largest)))
 
     def row(self) -> list[str]:

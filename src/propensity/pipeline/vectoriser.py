@@ -176,7 +176,7 @@ def _entries(name: str, value: Any) -> Iterator[tuple[str, float]]:
     if isinstance(value, str):
         yield value, 1.0
     elif isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        yield ALONE, float(value)
+        yield ALONE, value  # type: ignore[misc]  # made a double with the others
     elif isinstance(value, Mapping):
         yield from value.items()
     elif isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
