@@ -27,7 +27,7 @@ from propensity.pipeline.word_table import WordTable
 
 ALONE = ""
 """The word of a feature that is a number by itself."""
-EMPTY = (np.zeros(0, np.int32), np.zeros(0, np.float64), np.zeros(2, np.int64))
+EMPTY: Any = (np.zeros(0, np.int32), np.zeros(0, np.float64), np.zeros(2, np.int64))
 
 
 @dataclass(frozen=True)
