@@ -65,6 +65,11 @@ parity: $(STAMP)  ## prove that training code, Spark and the online path score a
 latency: $(STAMP)  ## time one customer in process, at the reference shape
 	$(PY) -m benchmarks.latency
 
+.PHONY: redemption
+redemption: $(STAMP)  ## judge the field-embedding network against XGBoost: who redeems a coupon?
+	@$(PY) -m ops java
+	$(PY) -m benchmarks.redemption
+
 .PHONY: setup
 setup: $(STAMP)  ## make the Python environment (done by the others when needed)
 

@@ -70,6 +70,15 @@ def recall_at_precision(targets: FloatArray, scores: FloatArray, precision: floa
     return float(recalls[precisions >= precision].max(initial=0.0))
 
 
+def threshold_at(targets: FloatArray, scores: FloatArray, precision: float) -> float:
+    """Return the threshold with the highest recall among those whose precision is at least that; inf where there is none."""
+    if not targets.any():
+        return float("inf")
+    precisions, recalls, thresholds = precision_recall_curve(targets, scores)
+    enough = np.flatnonzero(precisions[:-1] >= precision)
+    return float(thresholds[enough[np.argmax(recalls[enough])]]) if len(enough) else float("inf")
+
+
 def curve(targets: FloatArray, scores: FloatArray, points: int = 200) -> list[tuple[float, float]]:
     """Return (recall, precision) along all pairs, thinned to about so many points."""
     precisions, recalls, _ = precision_recall_curve(targets.ravel(), scores.ravel())
