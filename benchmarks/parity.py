@@ -141,8 +141,8 @@ def table(results: dict[str, Result], less: dict[str, Deviations]) -> list[str]:
     lines += [f"| {name} | " + " | ".join(deviations.row()) + " |" for name, deviations in less.items()]
     for name, result in results.items():
         lines.append(
-            f"{name}: {result.rows:,} customers; the same top {TOP} three times for {result.same_top:,}; for {result.near_ties:,} "
-            f"training code orders otherwise what is less than {TIE:.0e} apart"
+            f"{name}: {result.rows:,} customers; the same top {TOP} three times for {result.same_top:,}; "
+            f"for {result.near_ties:,} training code orders otherwise what is less than {TIE:.0e} apart"
         )
     return lines
 

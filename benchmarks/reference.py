@@ -17,7 +17,7 @@ from propensity.models.history import HistoryEncoder
 from propensity.models.network import SHARED_WIDTH
 from propensity.models.propensity import PropensityPredictor
 from propensity.pipeline.numeric import Decay, DropZeros, Log1p
-from propensity.pipeline.pipeline import Pipeline
+from propensity.pipeline.pipeline import Pipeline, Step
 from propensity.pipeline.vectoriser import Block, Name, Vectoriser
 
 FEATURES, HIDDEN, CATEGORIES, NON_ZEROS, TOP = 200_000, 256, 2_000, 100, 50
@@ -30,12 +30,12 @@ def reference_pipeline(history: bool, features: int = FEATURES, hidden: int = HI
     channels = CHANNELS if history else ()
     stored = len(CHANNELS)
     tokens = np.arange(features // stored + 1, dtype=np.int32)
-    ids = (tokens[:, None] * np.int32(MAX_CHANNELS) + np.arange(stored, dtype=np.int32)).ravel()[:features]
+    ids = (tokens[:, None] * np.int32(MAX_CHANNELS) + np.arange(stored, dtype=np.int32)).ravel()[:features].astype(np.int32)
     encoder = Encoder(FeatureMap(ids), HistoryEncoder(tokens[:categories], channels, tuple(range(len(channels))), 364))
     predictor = PropensityPredictor(encoder, _weights(random, encoder, hidden))
     words = Block(tuple(f"w{token}" for token in tokens), tokens * np.int32(MAX_CHANNELS))
     names = {f"purchase.category.{channel}": Name("purchase.category", slot) for slot, channel in enumerate(CHANNELS)}
-    steps = [Vectoriser(names, {"purchase.category": words}), DropZeros(), Log1p((0, 1, 2, 3, 5)), Decay(RECENCY_DAYS, (4,))]
+    steps: list[Step] = [Vectoriser(names, {"purchase.category": words}), DropZeros(), Log1p((0, 1, 2, 3, 5)), Decay(RECENCY_DAYS, (4,))]
     return Pipeline(steps, predictor)
 
 

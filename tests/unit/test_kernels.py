@@ -10,7 +10,7 @@ from propensity.features.csr import SparseBatch, concat
 from propensity.models.loading import load_pipeline
 from propensity.models.network_predictor import trained
 from propensity.pipeline.bundle import load_bundle
-from propensity.pipeline.kernels import add_rows, dense, position, rectify
+from propensity.pipeline.kernels import add_rows, dense, position, positions, rectify
 
 
 @given(st.lists(st.integers(0, 60), unique=True).map(sorted), st.integers(-5, 70))
@@ -19,8 +19,11 @@ def test_position_with_and_without_a_table(known: list[int], wanted: int) -> Non
     table = np.full((known[-1] if known else 0) + 2, -1, np.int32)
     table[ids] = np.arange(len(ids))
     expected = known.index(wanted) if wanted in known else -1
-    assert position(np.zeros(0, np.int32), ids, wanted) == expected
-    assert position(table, ids, wanted) == expected
+    assert position(ids, wanted) == expected
+    for given_table in (table, np.zeros(0, np.int32)):
+        result = np.empty(2, np.int64)
+        positions(given_table, ids, np.array([wanted, -1], np.int32), result)
+        assert result.tolist() == [expected, -1]
 
 
 @given(st.integers(0, 9), st.integers(1, 20), st.integers(0, 2**32))

@@ -15,7 +15,7 @@ from propensity.errors import BundleError, DataError
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
 from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.kernels import compiled, dense, position, rectify
+from propensity.pipeline.kernels import compiled, dense, positions, rectify
 from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
@@ -65,8 +65,10 @@ def average(ids: Any, values: Any, weights: Any, counts: Any, result: Any) -> in
     width = weights.embedding.shape[1]
     counts[:] = 0
     found = 0
+    rows = np.empty(len(ids), np.int64)
+    positions(weights.table, weights.ids, ids, rows)
     for i in range(len(ids)):
-        row = position(weights.table, weights.ids, ids[i])
+        row = rows[i]
         if row >= 0:
             field = weights.field[row]
             counts[field] += 1

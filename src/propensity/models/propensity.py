@@ -72,6 +72,14 @@ def _check(encoder: Encoder, weights: Tensors) -> None:
         "history_weight.weight": (categories, history), "prior": (categories,), "history_mean": (history,),
         "history_scale": (history,), "history_none": (1, history), "activity_mean": (activity,), "activity_scale": (activity,),
     }  # fmt: skip
+    if history:
+        inner = len(weights["history_shared.0.bias"])
+        shared = {
+            "history_shared.0.weight": (inner, history),
+            "history_shared.0.bias": (inner,),
+            "history_shared.2.weight": (1, inner),
+        }
+        expected |= shared
     wrong = [f"{name} {weights[name].shape}" for name, shape in expected.items() if weights[name].shape != shape]
     wrong += [f"{name} {array.dtype}" for name, array in weights.items() if array.dtype != np.float32]
     if wrong:
@@ -106,6 +114,7 @@ def _own(history: HistoryEncoder, weights: Tensors) -> Own:
         table=_table(history.categories),
         ids=history.categories.ids,
         column=history.columns,
+        channels=len(history.channels),
         windowed=np.array(history.windowed, np.int64),
         recency=-1 if history.recency is None else history.recency,
         interval=-1 if history.interval is None else history.interval,

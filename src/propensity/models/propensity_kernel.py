@@ -9,7 +9,7 @@ import numpy as np
 
 from propensity.config import MAX_CHANNELS
 from propensity.models.history import OTHER_SCALES, RATIO_CAP, RECENCY_SCALE
-from propensity.pipeline.kernels import add_rows, compiled, dense, position, rectify
+from propensity.pipeline.kernels import add_rows, compiled, dense, positions, rectify
 
 FASTER, SLOWER = (RECENCY_SCALE / scale for scale in OTHER_SCALES)
 TINY = np.float32(1e-12)
@@ -46,6 +46,8 @@ class Own(NamedTuple):
     """(C,) category tokens, ascending."""
     column: Any
     """(MAX_CHANNELS,) slot -> stored channel, -1 for a slot that categories do not have."""
+    channels: int
+    """S."""
     windowed: Any
     """(A,) the stored channels that activity adds up."""
     recency: int
@@ -83,30 +85,35 @@ def score_rows(indices: Any, values: Any, offsets: Any, sparse: Any, own: Any, l
             logits[b, :] = sparse.prior
 
 
+# Arrays of the weights are named once at the top of a function: taking one out of its tuple in a loop counts its references
+# each time, which costs more than the work.
+
+
 @compiled
 def profile(ids: Any, values: Any, activity: Any, sparse: Any, logits: Any) -> int:
     """Write what the sparse path says (C,); return how many features it knows."""
-    width = len(sparse.embedding_bias)
     rows = np.empty(len(ids), np.int64)
+    positions(sparse.table, sparse.ids, ids, rows)
     scales = np.empty(len(ids), np.float32)
     found = 0
     for i in range(len(ids)):
-        row = position(sparse.table, sparse.ids, ids[i])
-        if row >= 0:
-            rows[found] = row
+        if rows[i] >= 0:
+            rows[found] = rows[i]
             scales[found] = values[i]
             found += 1
+    embedding_bias, mean, scale = sparse.embedding_bias, sparse.activity_mean, sparse.activity_scale
+    width = len(embedding_bias)
     bag = np.zeros(width, np.float32)
     add_rows(bag, sparse.embedding, rows[:found], scales[:found])
     for j in range(width):
-        bag[j] += sparse.embedding_bias[j]
+        bag[j] += embedding_bias[j]
     rectify(bag)
     last = np.empty(width + len(activity), np.float32)
     last[:width] = sparse.hidden_bias
     dense(bag, sparse.hidden, last[:width])
     rectify(last[:width])
     for a in range(len(activity)):
-        last[width + a] = (activity[a] - sparse.activity_mean[a]) * sparse.activity_scale[a]
+        last[width + a] = (activity[a] - mean[a]) * scale[a]
     logits[:] = sparse.output_bias
     dense(last, sparse.output, logits)
     return found
@@ -115,37 +122,43 @@ def profile(ids: Any, values: Any, activity: Any, sparse: Any, logits: Any) -> i
 @compiled
 def find_pairs(ids: Any, values: Any, own: Any) -> tuple[Any, Any]:
     """Return the categories (P,) that the row has stored channels of, and these (P, S)."""
-    channels = len(own.column)
-    stored_channels = 0
-    for slot in range(channels):
-        stored_channels = max(stored_channels, own.column[slot] + 1)
-    category = np.empty(len(ids), np.int64)
-    stored = np.zeros((len(ids), stored_channels), np.float32)
+    column, channels = own.column, own.channels
+    tokens = np.empty(len(ids), np.int64)
+    first = np.empty(len(ids), np.int64)
     count = 0
-    token, at = -1, -1
     for i in range(len(ids)):
-        mine = ids[i] // MAX_CHANNELS
-        column = own.column[ids[i] - mine * MAX_CHANNELS]
-        if column < 0:
+        token = ids[i] // MAX_CHANNELS
+        if column[ids[i] - token * MAX_CHANNELS] >= 0 and (count == 0 or tokens[count - 1] != token):
+            tokens[count] = token
+            first[count] = i
+            count += 1
+    found = np.empty(count, np.int64)
+    positions(own.table, own.ids, tokens[:count], found)
+    category = found[found >= 0]
+    stored = np.zeros((len(category), channels), np.float32)
+    pair = 0
+    for p in range(count):
+        if found[p] < 0:
             continue
-        if mine != token:
-            token, at = mine, position(own.table, own.ids, mine)
+        i = first[p]
+        while i < len(ids) and ids[i] // MAX_CHANNELS == tokens[p]:
+            at = column[ids[i] - tokens[p] * MAX_CHANNELS]
             if at >= 0:
-                category[count] = at
-                count += 1
-        if at >= 0:
-            stored[count - 1, column] = values[i]
-    return category[:count], stored[:count]
+                stored[pair, at] = values[i]
+            i += 1
+        pair += 1
+    return category, stored
 
 
 @compiled
 def add_activity(stored: Any, own: Any) -> Any:
     """Return how active the user is at all (A,): log1p of the sums over categories."""
-    activity = np.zeros(len(own.windowed), np.float32)
-    for a in range(len(own.windowed)):
+    windowed = own.windowed
+    activity = np.zeros(len(windowed), np.float32)
+    for a in range(len(windowed)):
         total = 0.0
         for p in range(len(stored)):
-            total += np.expm1(stored[p, own.windowed[a]])
+            total += np.expm1(stored[p, windowed[a]])
         activity[a] = np.log1p(total)
     return activity
 
@@ -153,40 +166,43 @@ def add_activity(stored: Any, own: Any) -> Any:
 @compiled
 def add_history(category: Any, stored: Any, activity: Any, own: Any, logits: Any) -> None:
     """Add what the history path says of each pair to its category's logit."""
-    pair = np.empty(len(own.mean), np.float32)
-    inner = np.empty(len(own.first_bias), np.float32)
+    mean, scale, none, weight = own.mean, own.scale, own.none, own.weight
+    first, first_bias, second, zero = own.first, own.first_bias, own.second, np.float32(own.zero)
+    pairs = derive(stored, activity, own.recency, own.interval, own.days, len(mean))
+    inner = np.empty(len(first_bias), np.float32)
     for p in range(len(category)):
-        derive(stored[p], activity, own, pair)
         total = np.float32(0.0)
-        weight = own.weight[category[p]]
-        for f in range(len(pair)):
-            pair[f] = (pair[f] - own.mean[f]) * own.scale[f]
-            total += (pair[f] - own.none[f]) * weight[f]
-        inner[:] = own.first_bias
-        dense(pair, own.first, inner)
-        rectify(inner)
+        inner[:] = first_bias
+        for f in range(len(mean)):
+            value = (pairs[p, f] - mean[f]) * scale[f]
+            total += (value - none[f]) * weight[category[p], f]
+            for j in range(len(inner)):
+                inner[j] += value * first[f, j]
         shared = np.float32(0.0)
         for j in range(len(inner)):
-            shared += inner[j] * own.second[j]
-        logits[category[p]] += total + (shared - np.float32(own.zero))
+            if not inner[j] <= 0:  # what is not a number counts, and is seen
+                shared += inner[j] * second[j]
+        logits[category[p]] += total + (shared - zero)
 
 
 @compiled
-def derive(stored: Any, activity: Any, own: Any, pair: Any) -> None:
-    """Write a pair's values (F,), in the order of :class:`HistoryEncoder`."""
-    at = len(stored)
-    pair[:at] = stored
-    if own.recency >= 0:
-        recency = stored[own.recency]
-        pair[at] = recency**FASTER
-        pair[at + 1] = recency**SLOWER
-        at += 2
-        if own.interval >= 0:
-            gap = -RECENCY_SCALE * np.log(max(recency, TINY))
-            interval = stored[own.interval]
-            usual = np.expm1(interval) if interval > 0 else own.days
-            pair[at] = min(gap / max(usual, 1.0), RATIO_CAP)
-            at += 1
-    pair[at : at + len(activity)] = activity
-    if own.interval >= 0 and stored[own.interval] == 0:
-        pair[own.interval] = np.log1p(np.float32(own.days))
+def derive(stored: Any, activity: Any, recency: int, interval: int, days: float, width: int) -> Any:
+    """Return the pairs' values (P, F), in the order of :class:`HistoryEncoder`."""
+    pairs = np.empty((len(stored), width), np.float32)
+    channels = stored.shape[1]
+    for p in range(len(stored)):
+        at = channels
+        pairs[p, :at] = stored[p]
+        if recency >= 0:
+            pairs[p, at] = stored[p, recency] ** FASTER
+            pairs[p, at + 1] = stored[p, recency] ** SLOWER
+            at += 2
+            if interval >= 0:
+                gap = -RECENCY_SCALE * np.log(max(stored[p, recency], TINY))
+                usual = np.expm1(stored[p, interval]) if stored[p, interval] > 0 else days
+                pairs[p, at] = min(gap / max(usual, 1.0), RATIO_CAP)
+                at += 1
+        pairs[p, at:] = activity
+        if interval >= 0 and stored[p, interval] == 0:
+            pairs[p, interval] = np.log1p(np.float32(days))
+    return pairs

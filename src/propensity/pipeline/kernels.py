@@ -22,10 +22,8 @@ def compiled(function: Function) -> Function:
 
 
 @compiled
-def position(table: Any, ids: Any, wanted: int) -> int:
-    """Return the position of an id among ascending `ids` (D,), -1 when it is not there; `table` is empty or answers directly."""
-    if len(table) > 0:
-        return table[wanted] if 0 <= wanted < len(table) else -1
+def position(ids: Any, wanted: int) -> int:
+    """Return the position of an id among ascending `ids` (D,), -1 when it is not there."""
     low, high = 0, len(ids)
     while low < high:
         middle = (low + high) >> 1
@@ -34,6 +32,21 @@ def position(table: Any, ids: Any, wanted: int) -> int:
         else:
             high = middle
     return low if low < len(ids) and ids[low] == wanted else -1
+
+
+@compiled
+def positions(table: Any, ids: Any, wanted: Any, result: Any) -> None:
+    """Write the positions of wanted ids (N,) among ascending `ids` (D,), -1 for an unknown one.
+
+    `table`, when it is not empty, has the answer for each id up to the highest.  Asking for all at once matters: a call for each
+    id took 60 ns of counting references, the look-up itself takes 4.
+    """
+    if len(table) > 0:
+        for i in range(len(wanted)):
+            result[i] = table[wanted[i]] if 0 <= wanted[i] < len(table) else -1
+    else:
+        for i in range(len(wanted)):
+            result[i] = position(ids, wanted[i])
 
 
 @compiled
