@@ -43,12 +43,14 @@ class Service:
     def __init__(self, regions: Regions, settings: Serving) -> None:
         self.regions = regions
         self.settings = settings
-        self._threads = ThreadPoolExecutor(THREADS, "work")
+        self._threads: ThreadPoolExecutor | None = None
         self._reading: dict[str, asyncio.Future[Bucket]] = {}
 
     def close(self) -> None:
-        """Let the threads go."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let the threads go; whoever asks again gets new ones."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
 
     async def score(self, request: Request) -> Response:
         """Score one customer."""
@@ -74,6 +76,7 @@ class Service:
         """Explain one category's score of one customer."""
         model, served = self.regions.model(request.path_params["region"])
         asked = decode(_EXPLAIN, await body_of(request, self.settings.max_body_bytes))
+        check_item(asked, self.regions.lake.user_type)
         column = model.column(asked.category)
         row = await self._row(model, served.day, asked)
         theirs: PublishedScores | None = None
@@ -170,6 +173,8 @@ class Service:
             raise RequestError(503, f"the customer's stored row cannot be read just now: {told(error)}", do) from None
 
     async def _in_thread(self, function: Callable[..., Found], *arguments: Any) -> Found:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(THREADS, "work")
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
