@@ -51,6 +51,8 @@ class HistoryEncoder:
 
     def __init__(self, categories: IntArray, channels: tuple[str, ...], slots: tuple[int, ...], history_days: int) -> None:
         """Take category tokens (C,) ascending, the names of the categories' channels and the slots they are stored in."""
+        if len(slots) != len(channels) or len(set(slots)) != len(slots) or not set(slots) <= set(range(MAX_CHANNELS)):
+            raise ValueError(f"{len(channels)} channels cannot lie in slots {slots}"[:200])
         self.categories = IdMap(categories)
         self.channels = channels
         self.slots = slots

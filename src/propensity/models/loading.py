@@ -1,10 +1,11 @@
 """From a bundle's folder to a pipeline that is ready to score.  A family of models is imported when a bundle is one of it."""
 
+import reprlib
 from importlib import import_module
 from pathlib import Path
 
-from propensity.errors import BundleError, DataError
-from propensity.pipeline.bundle import Bundle, load_bundle, replay_golden
+from propensity.errors import BundleError, DataError, MachineError
+from propensity.pipeline.bundle import Bundle, load_bundle, refusing, replay_golden
 from propensity.pipeline.pipeline import Pipeline
 from propensity.pipeline.predictor import SparsePredictor
 from propensity.pipeline.steps import steps_of
@@ -25,7 +26,8 @@ def load_pipeline(folder: Path, digest: str | None = None) -> Pipeline:
     """
     bundle = load_bundle(folder, digest)
     predictor = predictor_of(bundle)
-    replay_golden(bundle, predictor)
+    with refusing("the model", folder):
+        replay_golden(bundle, predictor)
     try:
         return Pipeline(steps_of(bundle), predictor)
     except DataError as error:
@@ -33,8 +35,18 @@ def load_pipeline(folder: Path, digest: str | None = None) -> Pipeline:
 
 
 def predictor_of(bundle: Bundle) -> SparsePredictor:
-    """Return a bundle's predictor; raise BundleError when its kind is unknown or its parts do not fit together."""
+    """Return a bundle's predictor.
+
+    Raise BundleError when its kind is unknown or its parts do not fit together, MachineError when what it needs is not installed.
+    """
     if bundle.kind not in KINDS:
-        raise BundleError(f"unknown kind of model {bundle.kind!r}", where=str(bundle.path), do=f"known are {', '.join(KINDS)}")
-    predictor: SparsePredictor = import_module(KINDS[bundle.kind]).from_bundle(bundle)
+        what = f"unknown kind of model {reprlib.repr(bundle.kind)}"
+        raise BundleError(what, where=str(bundle.path), do=f"known are {', '.join(KINDS)}")
+    try:
+        family = import_module(KINDS[bundle.kind])
+    except ImportError as error:
+        do = "install what requirements.txt lists"
+        raise MachineError(f"{bundle.kind} cannot be loaded: {error}", where=str(bundle.path), do=do) from None
+    with refusing("the model", bundle.path):
+        predictor: SparsePredictor = family.from_bundle(bundle)
     return predictor

@@ -10,7 +10,8 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,12 @@ MANIFEST_LIMIT = 64 * 2**20
 """Bytes; a larger manifest is not ours."""
 GOLDEN_TOLERANCE = 1e-5
 """How far a golden row's probability may lie from the trainer's: another processor rounds differently."""
+GOLDEN_KINDS = {"indices": ("int32", 1), "values": ("float32", 1), "offsets": ("int64", 1), "expected": ("float32", 2)}
+"""Type and number of axes of each array."""
 TRAIN_AGAIN = "copy the bundle again, or train again with --force"
+
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, DataError)
+"""What restoring something raises when a part is missing, of another type, or fits no other part."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -131,6 +137,7 @@ def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
     if digest is not None and found != digest:
         raise BundleError(f"the bundle's digest is {found[:12]}, not {digest[:12]}", where=str(folder), do=TRAIN_AGAIN)
     manifest = _manifest(data, folder)
+    _refuse_strangers(folder, manifest)
     files = {name: _read(folder, name, described) for name, described in sorted(manifest["files"].items())}
     arrays = {name: _parse(files.pop(name), folder / name) for name in ARRAYS}
     steps = [_numbered(arrays[STEPS], at) for at in range(len(manifest["steps"]))]
@@ -139,8 +146,7 @@ def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
 
 def bundle_digest(folder: Path) -> str | None:
     """Return the digest of the bundle in a folder without reading its arrays, or None when there is none."""
-    path = folder / MANIFEST
-    return sha256(path.read_bytes()) if path.is_file() else None
+    return sha256(_read(folder, MANIFEST, None)) if (folder / MANIFEST).is_file() else None
 
 
 def replay_golden(bundle: Bundle, predictor: SparsePredictor) -> float:
@@ -164,6 +170,16 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@contextmanager
+def refusing(what: str, folder: Path) -> Iterator[None]:
+    """Raise BundleError, that `what` does not fit together, in place of the errors that broken parts give."""
+    try:
+        yield
+    except BROKEN as error:
+        line = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise BundleError(f"{what} does not fit together: {line}", where=str(folder), do=TRAIN_AGAIN) from None
+
+
 def _format(arrays: Arrays) -> bytes:
     return bytes(format_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
@@ -178,7 +194,10 @@ def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes
         raise BundleError(f"{name} has {size:,} bytes", where=str(folder), do=TRAIN_AGAIN)
     if described is not None and size != described["bytes"]:
         raise BundleError(f"{name} has {size:,} bytes, not {described['bytes']}", where=str(folder), do=TRAIN_AGAIN)
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{name} cannot be read: {error.strerror}", where=str(folder), do=TRAIN_AGAIN) from None
     if described is not None and sha256(data) != described["sha256"]:
         raise BundleError(f"{name} is damaged: its sha256 is not the manifest's", where=str(folder), do=TRAIN_AGAIN)
     return data
@@ -186,8 +205,8 @@ def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes
 
 def _manifest(data: bytes, folder: Path) -> Mapping[str, Any]:
     try:
-        manifest = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError):
+        manifest = json.loads(data, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
         raise BundleError(f"{MANIFEST} is not JSON", where=str(folder), do=TRAIN_AGAIN) from None
     needed = {"kind", "version", "files", "steps"}
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not needed <= set(manifest):
@@ -204,6 +223,25 @@ def _manifest(data: bytes, folder: Path) -> Mapping[str, Any]:
     return manifest
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _refuse_strangers(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise BundleError for a file of a name that a bundle reads which the manifest does not describe; others may lie beside."""
+    strangers = sorted(
+        path.name
+        for path in folder.iterdir()
+        if (FOREIGN.fullmatch(path.name) or path.suffix == ".safetensors") and path.name not in manifest["files"]
+    )
+    if strangers:
+        what = f"{MANIFEST} does not describe files that are there"
+        raise BundleError(what, where=str(folder), examples=strangers, do=TRAIN_AGAIN)
+
+
 def _numbered(arrays: Arrays, at: int) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of the step at a position."""
     prefix = f"{at}."
@@ -212,15 +250,22 @@ def _numbered(arrays: Arrays, at: int) -> dict[str, npt.NDArray[Any]]:
 
 def _parse(data: bytes, path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        return dict(parse_tensors(data))
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise BundleError(f"not safetensors: {error}", where=str(path), do=TRAIN_AGAIN) from None
+        arrays = dict(parse_tensors(data))
+    except (SafetensorError, *BROKEN) as error:
+        raise BundleError(f"not safetensors: {' '.join(str(error).split())[:200]}", where=str(path), do=TRAIN_AGAIN) from None
+    # Golden rows touch few of a model's features: what is no number elsewhere would be seen when it is scored.
+    wrong = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if wrong:
+        raise BundleError("numbers that are not finite", where=str(path), count=len(wrong), examples=wrong, do=TRAIN_AGAIN)
+    return arrays
 
 
 def _golden(arrays: Arrays, folder: Path) -> Golden:
-    missing = {"indices", "values", "offsets", "expected"} - set(arrays)
+    missing = set(GOLDEN_KINDS) - set(arrays)
     if missing:
         raise BundleError(f"{GOLDEN} lacks {sorted(missing)}", where=str(folder), do=TRAIN_AGAIN)
+    if any((arrays[name].dtype.name, arrays[name].ndim) != kind for name, kind in GOLDEN_KINDS.items()):
+        raise BundleError(f"{GOLDEN} has arrays of another type", where=str(folder), do=TRAIN_AGAIN)
     try:
         batch = SparseBatch(arrays["indices"], arrays["values"], arrays["offsets"]).check()
     except DataError as error:

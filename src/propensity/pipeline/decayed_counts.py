@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from propensity.pipeline.named import NamedTransformer
+from propensity.pipeline.named import NamedTransformer, finite
 from propensity.pipeline.text import MAP, NUMERIC
 
 LISTS = tuple(f"array<{kind}>" for kind in NUMERIC)
@@ -22,9 +22,9 @@ class DecayedCounts(NamedTransformer):
     def __init__(self, names: Sequence[str], days: float) -> None:
         """Take the days in which an event's weight falls by a factor of e."""
         super().__init__(names)
-        if not 0 < days < math.inf:
+        self.days = finite("days", days)
+        if days <= 0:
             raise ValueError(f"days must be above 0: {days}")
-        self.days = float(days)
 
     def value(self, name: str, value: Any) -> float | dict[str, float]:
         """Return the decayed count, or that of each word."""

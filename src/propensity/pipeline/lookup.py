@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Self
 
-import numpy as np
+import numpy.typing as npt
 
 from propensity.errors import DataError
 from propensity.pipeline.named import NamedTransformer, text, whole
+from propensity.pipeline.strings import pack, unpack
 from propensity.pipeline.text import LIST
 from propensity.pipeline.transformer import Record, Tensors
 
@@ -76,26 +76,14 @@ class VocabularyLookup(NamedTransformer):
 
     def tensors(self) -> Tensors:
         """Return each feature's words as UTF-8 with offsets."""
-        result = {}
+        result: dict[str, npt.NDArray[Any]] = {}
         for at, name in enumerate(self.names):
             self._of(name)
-            encoded = [word.encode() for word in self.words_[name]]
-            result[f"{at}.words"] = np.frombuffer(b"".join(encoded), np.uint8)
-            result[f"{at}.offsets"] = np.cumsum([0, *map(len, encoded)]).astype(np.int64)
+            result[f"{at}.words"], result[f"{at}.offsets"] = pack(self.words_[name])
         return result
 
     @classmethod
     def restore(cls, described: Mapping[str, Any], tensors: Tensors) -> Self:
         """Return the step as it was saved."""
         step = cls(**described)
-        return step._with({name: _words(tensors[f"{at}.words"], tensors[f"{at}.offsets"]) for at, name in enumerate(step.names)})
-
-
-def _words(data: Any, offsets: Any) -> tuple[str, ...]:
-    bounds = offsets.tolist()
-    if data.dtype != np.uint8 or data.ndim != 1 or offsets.dtype != np.int64 or offsets.ndim != 1:
-        raise ValueError("words are not bytes with offsets")
-    if bounds[0] != 0 or bounds[-1] != len(data) or sorted(bounds) != bounds:
-        raise ValueError("the offsets of words do not fit their bytes")
-    every = data.tobytes()
-    return tuple(every[a:b].decode() for a, b in pairwise(bounds))
+        return step._with({name: unpack(tensors[f"{at}.words"], tensors[f"{at}.offsets"]) for at, name in enumerate(step.names)})

@@ -102,3 +102,12 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string: {reprlib.repr(value)}")
     return value
+
+
+def finite(name: str, value: object) -> float:
+    """Return a setting that is a finite number; raise TypeError or ValueError."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number: {reprlib.repr(value)}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite: {value}")
+    return float(value)

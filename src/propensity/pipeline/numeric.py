@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from propensity.config import MAX_CHANNELS
 from propensity.features.csr import SparseBatch
+from propensity.pipeline.named import finite
 from propensity.pipeline.transformer import SparseTransformer, Tensors
 
 Values = npt.NDArray[Any]
@@ -69,9 +70,9 @@ class Decay(_OfSlots):
     def __init__(self, days: float, slots: tuple[int, ...] | None = None) -> None:
         """Take the days in which a value falls by a factor of e."""
         super().__init__(slots)
-        if not days > 0:
+        self.days = finite("days", days)
+        if days <= 0:
             raise ValueError(f"days must be above 0: {days}")
-        self.days = float(days)
 
     def function(self, values: Values) -> Values:
         """Return the decayed values."""
@@ -90,9 +91,9 @@ class Clip(_OfSlots):
     def __init__(self, low: float | None = None, high: float | None = None, slots: tuple[int, ...] | None = None) -> None:
         """Take the ends; None: open."""
         super().__init__(slots)
-        ends = [end for end in (low, high) if end is not None]
-        if not ends or not np.isfinite(ends).all() or ends != sorted(ends):
-            raise ValueError(f"low and high must be finite, one of them given, and not cross: {low}, {high}")
+        ends = [finite("low and high", end) for end in (low, high) if end is not None]
+        if not ends or ends != sorted(ends):
+            raise ValueError(f"one of low and high must be given, and they must not cross: {low}, {high}")
         self.low, self.high = low, high
 
     def function(self, values: Values) -> Values:

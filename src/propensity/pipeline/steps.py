@@ -1,9 +1,10 @@
 """Which kinds of steps there are, and how a bundle gives them back."""
 
+import reprlib
 from collections.abc import Sequence
 
-from propensity.errors import BundleError, DataError
-from propensity.pipeline.bundle import Bundle
+from propensity.errors import BundleError
+from propensity.pipeline.bundle import Bundle, refusing
 from propensity.pipeline.decayed_counts import DecayedCounts
 from propensity.pipeline.lookup import VocabularyLookup
 from propensity.pipeline.numeric import Clip, Decay, DropZeros, Log1p
@@ -26,15 +27,9 @@ def steps_of(bundle: Bundle) -> list[Step]:
     steps = []
     for at, (described, tensors) in enumerate(zip(bundle.manifest["steps"], bundle.step_tensors, strict=True)):
         kind = described.get("kind")
-        if kind not in KINDS:
-            raise BundleError(
-                f"step {at} is of unknown kind {kind!r}", where=str(bundle.path), do=f"known are {', '.join(KINDS)}"
-            )
-        settings = {name: value for name, value in described.items() if name != "kind"}
-        try:
-            steps.append(KINDS[kind].restore(settings, tensors))
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError) as error:
-            line = " ".join(str(error).split())[:200]
-            do = "copy the bundle again, or train again with --force"
-            raise BundleError(f"step {at}, {kind}, does not fit together: {line}", where=str(bundle.path), do=do) from None
+        if not isinstance(kind, str) or kind not in KINDS:
+            what = f"step {at} is of unknown kind {reprlib.repr(kind)}"
+            raise BundleError(what, where=str(bundle.path), do=f"known are {', '.join(KINDS)}")
+        with refusing(f"step {at}, {kind},", bundle.path):
+            steps.append(KINDS[kind].restore({name: value for name, value in described.items() if name != "kind"}, tensors))
     return steps

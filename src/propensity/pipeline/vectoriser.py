@@ -1,6 +1,5 @@
 """From a record of named raw features to a sparse row: the one place where names and words become feature ids."""
 
-import itertools
 import math
 from array import array
 from collections import Counter
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from propensity.errors import DataError
 from propensity.features.csr import IntArray, SparseBatch, concat
+from propensity.pipeline.strings import pack, unpack
 from propensity.pipeline.transformer import (
     SPARSE_COLUMNS,
     FeatureTransformer,
@@ -147,10 +147,8 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
         """Return words as UTF-8 with offsets, and their ids."""
         result: dict[str, npt.NDArray[Any]] = {}
         for at, block in enumerate(self.blocks.values()):
-            encoded = [w.encode() for w in block.words]
             result[f"{at}.ids"] = block.ids
-            result[f"{at}.words"] = np.frombuffer(b"".join(encoded), np.uint8)
-            result[f"{at}.offsets"] = np.cumsum([0, *map(len, encoded)]).astype(np.int64)
+            result[f"{at}.words"], result[f"{at}.offsets"] = pack(block.words)
         return result
 
     @classmethod
@@ -161,10 +159,7 @@ class Vectoriser(FeatureTransformer[Record, SparseBatch]):
 
 
 def _block(tensors: Tensors, at: int) -> Block:
-    data, offsets = tensors[f"{at}.words"].tobytes(), tensors[f"{at}.offsets"].tolist()
-    if offsets[0] != 0 or offsets[-1] != len(data) or sorted(offsets) != offsets:
-        raise ValueError("the offsets of words do not fit their bytes")
-    words = tuple(data[a:b].decode() for a, b in itertools.pairwise(offsets))
+    words = unpack(tensors[f"{at}.words"], tensors[f"{at}.offsets"])
     ids = tensors[f"{at}.ids"]
     if ids.dtype != np.int32 or ids.shape != (len(words),):
         raise ValueError(f"{len(words)} words but ids {ids.shape} of {ids.dtype}")
