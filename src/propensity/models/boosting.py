@@ -83,6 +83,10 @@ class BoostingPredictor(SparsePredictor):
 
 
 def _booster(model: bytes) -> xgb.Booster:
+    # XGBoost trusts its own files: it refuses most bytes that it did not write, but some end the process, none at all among them.
+    # What stands before it is the bundle's digest, which is checked when the file is read.
+    if not model:
+        raise ValueError("the booster is empty")
     booster = xgb.Booster()
     booster.load_model(bytearray(model))
     # One thread: a row online is done before a second one would have started, and on Spark every core has a task.
