@@ -1,5 +1,6 @@
 """The online service as an ASGI application: routes, errors, counting, start and end."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -46,7 +47,7 @@ def create_app(regions: Regions) -> FastAPI:
         refresher = Refresher(regions, settings.refresh_seconds)
         refresher.start()
         yield
-        refresher.stop()
+        await asyncio.to_thread(refresher.stop)
         service.close()
 
     app = FastAPI(

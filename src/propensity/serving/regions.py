@@ -23,6 +23,7 @@ log = logging.getLogger("propensity.serving")
 
 NO_CHAMPION = "no model has been promoted for this region"
 WAIT = "train and promote a model, or wait for the next refresh"
+STOP_SECONDS = 30.0
 NOT_LOOKED = "the service is starting"
 
 
@@ -173,8 +174,9 @@ class Refresher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a load that is under way is left to itself."""
+        """End, and wait for the look that is under way: a process must not end inside the storage library's own threads."""
         self._ended.set()
+        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         self._regions.refresh()
