@@ -32,7 +32,7 @@ class Customers:
         unknown = {"no.such.feature": {"x": 1.0}, next(iter(self.vectoriser.names)): {"no such word": 3.0}}
         for at in range(0, size, 1000):
             mixed = {**records[at], "no.such.feature": 1.0}
-            edges = [{}, unknown, dict.fromkeys(self.vectoriser.names), mixed]
+            edges: list[dict[str, Any]] = [{}, unknown, dict.fromkeys(self.vectoriser.names), mixed]
             records[at : at + len(edges)] = edges[: size - at]
         if number == 0:
             records[-1] = self._enormous(random)

@@ -35,7 +35,12 @@ def reference_pipeline(history: bool, features: int = FEATURES, hidden: int = HI
     predictor = PropensityPredictor(encoder, _weights(random, encoder, hidden))
     words = Block(tuple(f"w{token}" for token in tokens), tokens * np.int32(MAX_CHANNELS))
     names = {f"purchase.category.{channel}": Name("purchase.category", slot) for slot, channel in enumerate(CHANNELS)}
-    steps: list[Step] = [Vectoriser(names, {"purchase.category": words}), DropZeros(), Log1p((0, 1, 2, 3, 5)), Decay(RECENCY_DAYS, (4,))]
+    steps: list[Step] = [
+        Vectoriser(names, {"purchase.category": words}),
+        DropZeros(),
+        Log1p((0, 1, 2, 3, 5)),
+        Decay(RECENCY_DAYS, (4,)),
+    ]
     return Pipeline(steps, predictor)
 
 

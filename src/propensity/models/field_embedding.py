@@ -50,7 +50,7 @@ def score_rows(indices: Any, values: Any, offsets: Any, weights: Any, logits: An
     width = weights.embedding.shape[1]
     counts = np.zeros(weights.fields, np.int64)
     for b in range(len(offsets) - 1):
-        first = np.zeros(weights.fields * width, np.float32)
+        first = np.zeros(weights.fields * width, np.float64)
         found = average(indices[offsets[b] : offsets[b + 1]], values[offsets[b] : offsets[b + 1]], weights, counts, first)
         known[b] = found > 0
         if found > 0:
@@ -59,10 +59,15 @@ def score_rows(indices: Any, values: Any, offsets: Any, weights: Any, logits: An
             logits[b, :] = weights.prior
 
 
+# Sums are kept in float64: an average over hundreds of features and two layers in float32 deviated from torch by 1.8e-7 at the
+# 99th percentile, and the network is small.
+
+
 @compiled
 def average(ids: Any, values: Any, weights: Any, counts: Any, result: Any) -> int:
     """Write each field's average (fields * E,); return how many features the model knows.  `counts` is room to work in."""
-    width = weights.embedding.shape[1]
+    field_of, embedding = weights.field, weights.embedding
+    width = embedding.shape[1]
     counts[:] = 0
     found = 0
     rows = np.empty(len(ids), np.int64)
@@ -70,16 +75,17 @@ def average(ids: Any, values: Any, weights: Any, counts: Any, result: Any) -> in
     for i in range(len(ids)):
         row = rows[i]
         if row >= 0:
-            field = weights.field[row]
+            field = field_of[row]
             counts[field] += 1
             found += 1
             start = field * width
+            value = np.float64(values[i])
             for j in range(width):
-                result[start + j] += values[i] * weights.embedding[row, j]
+                result[start + j] += value * embedding[row, j]
     for field in range(len(counts)):
         if counts[field] > 1:
             for j in range(field * width, (field + 1) * width):
-                result[j] /= np.float32(counts[field])
+                result[j] /= counts[field]
     return found
 
 
@@ -87,13 +93,13 @@ def average(ids: Any, values: Any, weights: Any, counts: Any, result: Any) -> in
 def forward(inputs: Any, weights: Any, logits: Any) -> None:
     """Write what the feed-forward network says (C,)."""
     hidden = inputs
-    for at in range(len(weights.layers) - 1):
-        following = weights.biases[at].copy()
+    for at in range(len(weights.layers)):
+        following = weights.biases[at].astype(np.float64)
         dense(hidden, weights.layers[at], following)
-        rectify(following)
+        if at < len(weights.layers) - 1:
+            rectify(following)
         hidden = following
-    logits[:] = weights.biases[-1]
-    dense(hidden, weights.layers[-1], logits)
+    logits[:] = hidden
 
 
 class FieldEmbeddingPredictor(SparsePredictor):

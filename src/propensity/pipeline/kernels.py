@@ -76,7 +76,7 @@ def add_rows(total: Any, weights: Any, rows: Any, scales: Any) -> None:
 def dense(inputs: Any, weights: Any, total: Any) -> None:
     """Add inputs (H,) times weights (H, C) to `total` (C,): row by row of the weights, zero inputs left out."""
     rows = np.empty(len(inputs), np.int64)
-    scales = np.empty(len(inputs), np.float32)
+    scales = np.empty(len(inputs), inputs.dtype)
     count = 0
     for j in range(len(inputs)):
         if inputs[j] != 0:
