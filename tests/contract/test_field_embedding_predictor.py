@@ -39,7 +39,7 @@ class TestManyCategories(PredictorContract):
             np.testing.assert_allclose(got.logits, wanted.logits, rtol=1e-5, atol=1e-5)
             np.testing.assert_array_equal(got.known, wanted.known)
 
-    def test_it_learned_something_and_kept_the_best_epoch(self, predictor: FieldEmbeddingPredictor, folder: Path) -> None:
+    def test_it_learned_something_and_kept_the_best_epoch(self, folder: Path) -> None:
         told = load_bundle(folder).manifest["training"]
         course = [epoch["macro_auc"] for epoch in told["choosing"]]
         assert told["epochs"] == 1 + int(np.argmax(course))

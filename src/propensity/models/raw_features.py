@@ -7,7 +7,7 @@ numbers in natural units: events, days with an event, the sum of values, days si
 
 import numpy as np
 
-from propensity.config import MAX_CHANNELS, Config
+from propensity.config import MAX_CHANNELS, Config, FeatureField
 from propensity.features.csr import IntArray
 from propensity.features.tokens import Vocabulary
 from propensity.features.windows import RECENCY_DAYS
@@ -27,18 +27,23 @@ def raw_steps(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> 
 
 def vectoriser(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> Vectoriser:
     """Return names and words of the features: one block a field, one step a channel."""
-    channels = config.features.channel_names()
     tokens = np.unique(feature_ids // MAX_CHANNELS)
-    names, blocks = {}, {}
+    names: dict[str, Name] = {}
+    blocks: dict[str, Block] = {}
     for field in config.features.fields:
         key = f"{field.event_type}.{field.field}"
         table = vocabulary.of(field.event_type, field.field)
         chosen = np.isin(table["token"].to_numpy(), tokens)
         words = np.array(table["value"].to_pylist(), object)[chosen]
         blocks[key] = Block(tuple(words.tolist()), table["token"].to_numpy()[chosen].astype(np.int32) * np.int32(MAX_CHANNELS))
-        for channel in type(config.features)(fields=(field,), history_days=config.features.history_days).channel_names():
-            names[f"{key}.{channel}"] = Name(key, channels.index(channel))
+        names |= {f"{key}.{channel}": Name(key, slot) for channel, slot in channels_of(config, field).items()}
     return Vectoriser(names, blocks)
+
+
+def channels_of(config: Config, field: FeatureField) -> dict[str, int]:
+    """Return the channels that a field has, and their slots."""
+    own = type(config.features)(fields=(field,), history_days=config.features.history_days).channel_names()
+    return {channel: config.features.channel_names().index(channel) for channel in own}
 
 
 def raw_names(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> tuple[tuple[str, ...], IntArray]:

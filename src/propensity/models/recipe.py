@@ -21,14 +21,12 @@ from propensity.models.data import Examples, TrainingTables, concat_examples, en
 from propensity.models.encoding import Encoder
 from propensity.models.family import FAMILIES, Learned, Task
 from propensity.models.feature_map import FeatureMap, count_features
+from propensity.models.golden import golden_of
 from propensity.models.history import HistoryEncoder
 from propensity.models.raw_features import raw_steps
 from propensity.models.training import Device, resolve_device
 from propensity.models.versions import bundle_folder, data_digest, inputs_digest, settings_digest, version_name
-from propensity.pipeline.bundle import Golden, save_bundle
-from propensity.pipeline.predictor import SparsePredictor
-
-GOLDEN_ROWS = 12
+from propensity.pipeline.bundle import save_bundle
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
         "training": {"seed": config.models.seed, "device": where, **learned.training},
     }
     folder = bundle_folder(config, tables.region, version)
-    golden = golden_rows(tables, held_out, predictor)
+    golden = golden_of(next(tables.rows(held_out)).features, predictor)
     steps = raw_steps(config, vocabulary, encoder.features.ids)
     digest = save_bundle(folder, manifest, steps, predictor, golden)
     return Trained(version, digest, folder, learned.training["epochs"], len(encoder.features), len(predictor.categories))
@@ -127,15 +125,6 @@ def _history(tables: TrainingTables, categories: IntArray) -> HistoryEncoder:
 def read_examples(tables: TrainingTables, cutoff: dt.date, encoder: Encoder) -> Examples:
     """Return the active customers at one cutoff, encoded."""
     return concat_examples([encode_rows(rows, encoder) for rows in tables.rows(cutoff)])
-
-
-def golden_rows(tables: TrainingTables, cutoff: dt.date, predictor: SparsePredictor) -> Golden:
-    """Return some real feature rows, as different in length as there are, with their scores."""
-    batch = next(tables.rows(cutoff)).features
-    by_length = np.argsort(np.diff(batch.offsets), kind="stable")
-    picks = by_length[np.unique(np.linspace(0, len(batch) - 1, GOLDEN_ROWS).astype(np.int64))] if len(batch) else by_length
-    rows = batch.take(picks)
-    return Golden(rows, predictor.predict_batch(rows))
 
 
 def describe(region: str, examples: Sequence[Examples], encoder: Encoder) -> str:

@@ -21,17 +21,17 @@ def settings_digest(config: Config) -> str:
         "label": config.tables.label.model_dump(mode="json"),
         "models": config.models.model_dump(mode="json", exclude=NOT_THE_MODEL | config.models.others()),
     }
-    return _digest(payload)
+    return digest_of(payload)
 
 
 def inputs_digest(config: Config, partitions: Mapping[str, list[str]]) -> str:
     """Return the digest of settings, feature and label files.  The device is not an input: a GPU rounds, it does not decide."""
-    return _digest({"recipe": RECIPE, "settings": settings_digest(config), "partitions": partitions})
+    return digest_of({"recipe": RECIPE, "settings": settings_digest(config), "partitions": partitions})
 
 
 def data_digest(partitions: Mapping[str, list[str]]) -> str:
     """Return the digest of the feature and label files alone."""
-    return _digest(partitions)
+    return digest_of(partitions)
 
 
 def version_name(score_date: dt.date, inputs: str) -> str:
@@ -44,5 +44,6 @@ def bundle_folder(config: Config, region: str, version: str) -> Path:
     return config.home / "models" / region / version
 
 
-def _digest(payload: object) -> str:
+def digest_of(payload: object) -> str:
+    """Return the sha256 of something as JSON."""
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
