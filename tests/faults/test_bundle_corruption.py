@@ -114,15 +114,15 @@ CHANGES: dict[str, Change] = {
     "turned": lambda x: x.T.copy(),
     "backwards": lambda x: x[::-1].copy(),
     "bytes": lambda x: x.reshape(-1).view(np.uint8).copy(),
-    "half precision": lambda x: np.clip(x, -6e4, 6e4).astype(np.float16),
+    "half precision": lambda x: x.astype(np.float16),
     "long": lambda x: x.astype(np.int64),
     "yes or no": lambda x: x != 0,
-    "huge": lambda x: np.full_like(x, np.finfo(x.dtype).max if x.dtype.kind == "f" else np.iinfo(x.dtype).max),
+    "huge": lambda x: np.full_like(x, 3e38 if x.dtype.kind == "f" else 127),
     "below zero": lambda x: (-1 - np.abs(x.astype(np.float64))).astype(x.dtype),
 }
 
 
-@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid", "ignore:divide")
 @copied
 @given(data=st.data())
 def test_any_other_array_is_refused_or_is_a_model_that_replays(spare: Path, data: st.DataObject) -> None:

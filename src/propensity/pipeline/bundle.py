@@ -59,13 +59,9 @@ class Golden:
     """(G, C)."""
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what is stored."""
-        rows: dict[str, npt.NDArray[Any]] = {
-            "indices": self.batch.indices,
-            "values": self.batch.values,
-            "offsets": self.batch.offsets,
-        }
-        return {**rows, "expected": self.expected}
+        """Return what is stored, in the types of feature rows."""
+        rows: tuple[npt.NDArray[Any], ...] = (self.batch.indices, self.batch.values, self.batch.offsets, self.expected)
+        return {name: array.astype(kind) for (name, (kind, _)), array in zip(GOLDEN_KINDS.items(), rows, strict=True)}
 
 
 @dataclass(frozen=True)
