@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from jobs import champion, evaluate, promote, train
+from tests.support.online import copied_lake
 from tests.support.trained import REGION, SCORE_DATE, shared
 
 from propensity.errors import BundleError, MachineError, NotPromotedError
@@ -85,8 +86,8 @@ def test_an_unknown_version_is_refused() -> None:
         evaluate.body(shared()[0], arguments(version="20250630-0000000000"))
 
 
-def test_a_refusal_is_an_answer_and_a_region_without_champion_says_so() -> None:
-    lake, made = shared()
+def test_a_refusal_is_an_answer_and_a_region_without_champion_says_so(tmp_path: Path) -> None:
+    lake, made = copied_lake(tmp_path), shared()[1]
     evaluate.body(lake, arguments(version=made.version))
     verdict = promote.body(lake, arguments(version=made.version))
     assert (verdict["promoted"], verdict["digest"]) == (False, made.digest)
