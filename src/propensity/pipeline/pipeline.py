@@ -90,7 +90,13 @@ def _entries(value: Any) -> int:
     """Return how many features a raw feature's value would be, were all of them known."""
     if value is None:
         return 0
-    return len(value) if isinstance(value, Mapping) else len(set(value)) if isinstance(value, list | tuple) else 1
+    return (
+        len(value)
+        if type(value) is dict or isinstance(value, Mapping)
+        else len(set(value))
+        if isinstance(value, list | tuple)
+        else 1
+    )
 
 
 def _single(batch: SparseBatch) -> SparseBatch:

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
 
 import msgspec
 from fastapi import FastAPI
@@ -24,17 +23,28 @@ from propensity.serving.regions import Refresher, Regions
 from propensity.serving.service import Service
 from propensity.storage import Lake
 
-Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 NOWHERE = "none"
 """What requests to no route are counted under."""
 
 
 class Direct(APIRoute):
-    """A route whose endpoint takes the request and returns the response itself: FastAPI's own parsing costs more than a score."""
+    """A route whose endpoint takes the request and returns the response itself: FastAPI's own way costs as much as a score."""
 
-    def get_route_handler(self) -> Handler:
-        """Return the endpoint."""
-        return self.endpoint
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whose path is this route's."""
+        if scope["method"] not in self.methods:
+            await super().handle(scope, receive, send)
+            return
+        try:
+            response = await self.endpoint(Request(scope, receive))
+        except RequestError as error:
+            response = refusal(error)
+        await response(scope, receive, send)
+
+
+def refusal(error: RequestError) -> Response:
+    """Return the response of a request that cannot be answered."""
+    return Response(msgspec.json.encode(Error(error.error, error.do)), error.status, media_type=JSON)
 
 
 def create_app(regions: Regions) -> FastAPI:
@@ -61,7 +71,6 @@ def create_app(regions: Regions) -> FastAPI:
     )
     app.router.redirect_slashes = False
     _add_routes(app, service, regions.lake)
-    app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(Counting, metrics=regions.metrics)
     return app
@@ -102,16 +111,12 @@ def _add_routes(app: FastAPI, service: Service, lake: Lake) -> None:
         app.router.add_route(path, handler, methods=["GET"], include_in_schema=False)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    refusal = error if isinstance(error, RequestError) else RequestError(500, str(error), "")
-    return Response(msgspec.json.encode(Error(refusal.error, refusal.do)), refusal.status, media_type=JSON)
-
-
 async def _http(_: Request, error: Exception) -> Response:
     """Answer what no route did, in the words of the other errors."""
     found = error if isinstance(error, HTTPException) else HTTPException(500)
-    body = msgspec.json.encode(Error(one_line(found.detail), "see /docs for what can be asked"))
-    return Response(body, found.status_code, headers=dict(found.headers or {}), media_type=JSON)
+    response = refusal(RequestError(found.status_code, one_line(found.detail), "see /docs for what can be asked"))
+    response.headers.update(found.headers or {})
+    return response
 
 
 class Counting:

@@ -5,32 +5,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from propensity.serving.errors import RequestError, invalid
 from propensity.serving.requests import DEFAULT_N, BatchRequest, Customer, ExplainRequest, ScoreRequest, Value
 
 Asked = TypeVar("Asked", ScoreRequest, BatchRequest, ExplainRequest)
 
+DIGITS = 20
+"""Of a length that is believed; a longer one is found out while the body comes in."""
 _SPACED = (b" :", b"\t:", b"\n:", b"\r:")
 _VALUE = "give a finite number, a string, a list of strings, or a map from string to finite number"
 
 
-async def body_of(request: Request, limit: int) -> bytes:
+async def body_of(request: Request, limit: int) -> bytes | bytearray:
     """Return the body; raise RequestError as soon as it is larger than `limit`."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and len(length) < 20 and int(length) > limit:
+    length = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"")
+    if length.isdigit() and len(length) < DIGITS and int(length) > limit:
         raise _too_large(limit)
-    parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(part)
-    except ClientDisconnect:
-        raise RequestError(400, "the request ended before its body did", "send it again") from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    part, more = await _part(request)
+    if not more and len(part) <= limit:
+        return part
+    body = bytearray(part)
+    while more and len(body) <= limit:
+        part, more = await _part(request)
+        body += part
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _part(request: Request) -> tuple[bytes, bool]:
+    """Return some of the body and whether there is more."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise RequestError(400, "the request ended before its body did", "send it again")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> RequestError:
@@ -38,7 +48,7 @@ def _too_large(limit: int) -> RequestError:
     return RequestError(413, f"the body is larger than {limit:,} bytes", do)
 
 
-def decode(decoder: "msgspec.json.Decoder[Asked]", body: bytes) -> Asked:
+def decode(decoder: "msgspec.json.Decoder[Asked]", body: bytes | bytearray) -> Asked:
     """Return the request in a body; raise RequestError: 400 for what is not JSON, 422 for what is not such a request."""
     try:
         asked = decoder.decode(body)
@@ -48,7 +58,7 @@ def decode(decoder: "msgspec.json.Decoder[Asked]", body: bytes) -> Asked:
     return asked
 
 
-def _refuse_ambiguous(body: bytes, asked: ScoreRequest | BatchRequest | ExplainRequest) -> None:
+def _refuse_ambiguous(body: bytes | bytearray, asked: ScoreRequest | BatchRequest | ExplainRequest) -> None:
     """Raise RequestError when a key stands twice in an object: nobody knows which is meant."""
     # A closing quote and a colon end each key, and little else.  As many of them as different keys: none stands twice.
     if body.count(b'":') == _keys(asked) and not any(spaced in body for spaced in _SPACED):
@@ -67,7 +77,8 @@ def _keys(asked: ScoreRequest | BatchRequest | ExplainRequest) -> int:
 
 
 def _given(fields: msgspec.Struct) -> int:
-    return sum(getattr(fields, name) is not msgspec.UNSET for name in fields.__struct_fields__)
+    values = msgspec.structs.astuple(fields)
+    return len(values) - values.count(msgspec.UNSET)
 
 
 def _feature_keys(features: Mapping[str, Value]) -> int:
@@ -81,7 +92,7 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
         raise invalid(f"the key {twice!r} stands twice in one object", "say once what is meant")
 
 
-def _explained(body: bytes, error: Exception) -> RequestError:
+def _explained(body: bytes | bytearray, error: Exception) -> RequestError:
     """Return what is wrong with a body that was refused."""
     try:
         content = msgspec.json.decode(body)

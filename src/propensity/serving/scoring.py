@@ -1,5 +1,6 @@
 """From a model and a customer's row to what is answered.  Knows nothing of HTTP, threads, or which model it is."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from propensity.errors import DataError
-from propensity.features.csr import FloatArray, SparseBatch, concat
+from propensity.features.csr import SparseBatch, concat
 from propensity.pipeline.predictor import MODEL_SOURCE, PRIOR_SOURCE
 from propensity.pipeline.top_k import sigmoid
 from propensity.pipeline.transformer import Record
@@ -95,6 +96,7 @@ def score_many(model: Model, rows: Sequence[Row], wanted: Plan) -> list[Result]:
 
 
 def _many(model: Model, rows: Sequence[Row], wanted: Plan, first: int | None) -> list[Result]:
+    """Return the scores; `first` is the position of the first row in a batch request."""
     batch = rows[0].batch if len(rows) == 1 else concat([row.batch for row in rows])
     predictor = model.pipeline.predictor
     if wanted.columns is None:
@@ -104,17 +106,13 @@ def _many(model: Model, rows: Sequence[Row], wanted: Plan, first: int | None) ->
         raw = predictor.raw(batch)
         ids = [predictor.categories[wanted.columns].tolist()] * len(rows)
         probabilities, known = sigmoid(raw.logits[:, wanted.columns]), raw.known
-    _check_finite(probabilities, first)
-    every = zip(rows, ids, probabilities.tolist(), known.tolist(), strict=True)
+    numbers = probabilities.tolist()
+    for at, its in enumerate(numbers):
+        if math.isnan(sum(its)):  # as it is when any of them is
+            error = invalid(*TOO_LARGE)
+            raise error if first is None else at_position(error, first + at)
+    every = zip(rows, ids, numbers, known.tolist(), strict=True)
     return [_result(model, row, mine, its, bool(knows), wanted) for row, mine, its, knows in every]
-
-
-def _check_finite(probabilities: FloatArray, first: int | None) -> None:
-    """Raise RequestError for what is not a number; `first` is the position of the first row in a batch request."""
-    wrong = np.isnan(probabilities).any(axis=1)
-    if wrong.any():
-        error = invalid(*TOO_LARGE)
-        raise error if first is None else at_position(error, first + int(wrong.argmax()))
 
 
 def _result(model: Model, row: Row, ids: list[int], probabilities: list[float], known: bool, wanted: Plan) -> Result:
