@@ -27,7 +27,7 @@ from propensity.serving.regions import Regions
 from propensity.storage import Lake
 
 SHAPE = (20_000, 64, 500)
-"""Features, hidden units, categories: a tenth of the reference's features, because swaps are about objects, not about their size."""
+"""Features, hidden units, categories: a tenth of the reference's features, because swaps are about objects coming and going."""
 SCOPE = {
     "type": "http",
     "asgi": {"version": "3.0"},
