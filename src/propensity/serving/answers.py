@@ -4,7 +4,7 @@ Probabilities and logits are float32, written as the double that equals them exa
 number is the very one that was scored.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -28,30 +28,44 @@ class Answer(Struct):
     threshold: Probability
 
 
+KnownBy: TypeAlias = Annotated[
+    Source, Meta(description="`prior`: the model knows nothing of the customer and gives the popularity.")
+]
+Date: TypeAlias = Annotated[str, Meta(description="Of the feature row; for user ids.")]
+Dropped: TypeAlias = Annotated[int, Meta(description="Names and words that were dropped; for raw features.")]
+
+
 class Result(Struct, omit_defaults=True, kw_only=True):
     """One customer's scores."""
 
-    source: Annotated[Source, Meta(description="`prior`: the model knows nothing of the customer and gives the popularity.")]
+    source: KnownBy
+    score_date: Date | UnsetType = UNSET
+    unknown_features: Dropped | UnsetType = UNSET
     categories: list[CategoryScore]
     answer: Answer | UnsetType = UNSET
-    score_date: Annotated[str, Meta(description="Of the feature row; for user ids.")] | UnsetType = UNSET
-    unknown_features: Annotated[int, Meta(description="Names and words that were dropped; for raw features.")] | UnsetType = UNSET
 
 
-class ScoreResponse(Result, omit_defaults=True, kw_only=True):
+class Served(Struct, omit_defaults=True, kw_only=True):
+    """What made an answer."""
+
+    region: str
+    version: str
+    digest: Annotated[str, Meta(description="sha256 of the bundle.")]
+
+
+class ScoreResponse(Served, omit_defaults=True, kw_only=True):
     """One customer's scores and the model version that made them."""
 
-    region: str
-    version: str
-    digest: str
+    source: KnownBy
+    score_date: Date | UnsetType = UNSET
+    unknown_features: Dropped | UnsetType = UNSET
+    categories: list[CategoryScore]
+    answer: Answer | UnsetType = UNSET
 
 
-class BatchResponse(Struct):
+class BatchResponse(Served, kw_only=True):
     """Several customers' scores, in the order of the request, by one model version."""
 
-    region: str
-    version: str
-    digest: str
     results: list[Result]
 
 
@@ -85,24 +99,21 @@ class Published(Struct):
     run_id: str
 
 
-class ExplainResponse(Struct, omit_defaults=True, kw_only=True):
+class ExplainResponse(Served, omit_defaults=True, kw_only=True):
     """A score and what it consists of: base + contributions + rest is the logit."""
 
-    region: str
-    version: str
-    digest: str
-    source: Source
+    source: KnownBy
+    score_date: Date | UnsetType = UNSET
+    unknown_features: Dropped | UnsetType = UNSET
     category: CategoryName
     probability: Probability
+    published: Published | UnsetType = UNSET
+    equal: Annotated[bool, Meta(description="Whether the published probability has the same bits.")] | UnsetType = UNSET
     logit: float
     base: Annotated[float, Meta(description="The logit of a customer of whom nothing is known.")]
     contributions: Annotated[list[Contribution], Meta(description="The largest ones, largest first.")]
     rest: Annotated[float, Meta(description="The sum of all other contributions.")]
     words: Annotated[int, Meta(description="How many words the customer's features have.")]
-    score_date: str | UnsetType = UNSET
-    unknown_features: int | UnsetType = UNSET
-    published: Published | UnsetType = UNSET
-    equal: Annotated[bool, Meta(description="Whether the published probability has the same bits.")] | UnsetType = UNSET
 
 
 class RegionStatus(Struct):

@@ -5,8 +5,8 @@ from typing import Any
 
 _MODEL = {"region": "north", "version": "20180101-be3232d7b0", "digest": "3e7480ea193f…"}
 _CHEESE = {"id": 50, "name": "CHEESE", "probability": 0.625}
-_STORED = {"source": "model", "categories": [_CHEESE], "score_date": "2018-01-01"}
-_GIVEN = {"source": "model", "categories": [_CHEESE], "unknown_features": 0}
+_STORED = {"source": "model", "score_date": "2018-01-01", "categories": [_CHEESE]}
+_GIVEN = {"source": "model", "unknown_features": 0, "categories": [_CHEESE]}
 _FEATURES = {
     "purchase.category.count_28": {"CHEESE": 3, "FLUID MILK PRODUCTS": 5},
     "purchase.category.recency": {"CHEESE": 4, "FLUID MILK PRODUCTS": 2},
@@ -43,8 +43,11 @@ ANSWERED: Mapping[str, Any] = {
     "explain": {
         **_MODEL,
         "source": "model",
+        "score_date": "2018-01-01",
         "category": {"id": 50, "name": "CHEESE"},
         "probability": 0.625,
+        "published": {"probability": 0.625, "run_id": "5b0c3f1d"},
+        "equal": True,
         "logit": 0.5108256340026855,
         "base": -1.25,
         "contributions": [
@@ -57,9 +60,6 @@ ANSWERED: Mapping[str, Any] = {
         ],
         "rest": 0.26082563400268555,
         "words": 41,
-        "score_date": "2018-01-01",
-        "published": {"probability": 0.625, "run_id": "5b0c3f1d"},
-        "equal": True,
     },
     "status": [_STATUS, _NOBODY],
     "ready": {"ready": True, "regions": [_STATUS, _NOBODY]},

@@ -70,7 +70,7 @@ class Service:
         wanted = plan(model, asked)
         rows = await self._rows(model, served.day, asked.items)
         results = await self._in_thread(score_many, model, rows, wanted)
-        return _answer(BatchResponse(model.region, model.version, model.digest, results))
+        return _answer(BatchResponse(region=model.region, version=model.version, digest=model.digest, results=results))
 
     async def explain(self, request: Request) -> Response:
         """Explain one category's score of one customer."""
