@@ -32,6 +32,14 @@ class Deviations:
         self.squares += float((difference**2).sum())
         self.largest = max(self.largest, float(difference.max(initial=0.0)))
 
+    def merge(self, other: "Deviations") -> None:
+        """Take in what another one gathered."""
+        self.bins += other.bins
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+        self.largest = max(self.largest, other.largest)
+
     @property
     def mean(self) -> float:
         """Return the mean."""
