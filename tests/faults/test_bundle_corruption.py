@@ -15,12 +15,32 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.corruptions import GIGABYTE, GROUPS, Change, Corruption, arrays_of, manifest_of, write_manifest
+from tests.support.corruptions import (
+    GIGABYTE,
+    GROUPS,
+    Change,
+    Corruption,
+    Damage,
+    arrays_of,
+    manifest_of,
+    with_arrays,
+    with_manifest,
+    write_manifest,
+)
 from tests.support.trained import copied_bundle, shared
 
 from propensity.errors import BundleError
 from propensity.models.loading import load_pipeline
-from propensity.pipeline.bundle import ARRAYS, GOLDEN_TOLERANCE, MANIFEST, bundle_digest, load_bundle, replay_golden, write_bundle
+from propensity.pipeline.bundle import (
+    ARRAYS,
+    GOLDEN_TOLERANCE,
+    MANIFEST,
+    WEIGHTS,
+    bundle_digest,
+    load_bundle,
+    replay_golden,
+    write_bundle,
+)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -58,6 +78,28 @@ def test_the_digest_of_a_manifest_too_large_to_be_ours_is_not_computed(tmp_path:
     os.truncate(folder / MANIFEST, GIGABYTE)
     with pytest.raises(BundleError, match="bytes"):
         bundle_digest(folder)
+
+
+def only_one(name: str) -> Damage:
+    return with_arrays(lambda arrays: arrays[WEIGHTS].update({name: arrays[WEIGHTS][name][:1]}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        only_one("history_shared.0.weight"),
+        only_one("history_shared.0.bias"),
+        with_manifest(lambda manifest: manifest["history"]["slots"].pop()),
+        with_manifest(lambda manifest: manifest["history"]["channels"].pop()),
+        with_manifest(lambda manifest: manifest["history"].update(slots=[0] * len(manifest["history"]["slots"]))),
+        with_manifest(lambda manifest: manifest["history"]["slots"].__setitem__(0, -1)),
+    ],
+)
+def test_what_compiled_code_would_read_beyond_is_refused_before_it_runs(tmp_path: Path, damage: Damage) -> None:
+    folder = copied_bundle(tmp_path)
+    damage(folder)
+    with pytest.raises(BundleError, match="parts do not fit together"):
+        load_pipeline(folder)
 
 
 JSON = st.recursive(
