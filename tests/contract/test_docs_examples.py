@@ -12,12 +12,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from tests.contract.predictors import PredictorContract
-from tests.contract.transformers import RecordStepContract
-from tests.support.steps import NO_FEATURES, RecordCase
 
 from propensity.models import loading
 from propensity.pipeline import steps
+from tests.contract.predictors import PredictorContract
+from tests.contract.transformers import RecordStepContract
+from tests.support.steps import NO_FEATURES, RecordCase
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("add_a_feature", "add_a_transformer", "add_a_model")
