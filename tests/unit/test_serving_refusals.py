@@ -234,6 +234,18 @@ def test_no_bytes_make_the_service_fail(service, path, body):
     assert service.post(path, content=body).status_code in {400, 413, 422}
 
 
+def test_a_bug_is_an_error_like_the_others(service, monkeypatch):
+    import httpx
+
+    async def asked():
+        transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.post(f"{ROUTE}/score", content=b"{}")
+
+    monkeypatch.setattr(service.regions, "model", lambda region: 1 // 0)
+    refused(asyncio.run(asked()), 500, "a bug of the service: ZeroDivisionError")
+
+
 def test_a_missing_stored_file_is_the_documented_503(tmp_path):
     lake = crowned_lake(tmp_path)
     service = online(lake)

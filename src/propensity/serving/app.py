@@ -72,6 +72,7 @@ def create_app(regions: Regions) -> FastAPI:
     app.router.redirect_slashes = False
     _add_routes(app, service, regions.lake)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _bug)
     app.add_middleware(Counting, metrics=regions.metrics)
     return app
 
@@ -117,6 +118,11 @@ async def _http(_: Request, error: Exception) -> Response:
     response = refusal(RequestError(found.status_code, one_line(found.detail), "see /docs for what can be asked"))
     response.headers.update(found.headers or {})
     return response
+
+
+async def _bug(_: Request, error: Exception) -> Response:
+    """Answer what should not have happened; the server logs its traceback."""
+    return refusal(RequestError(500, f"a bug of the service: {type(error).__name__}", "its log has the traceback; report it"))
 
 
 class Counting:
