@@ -242,7 +242,7 @@ def test_a_bug_is_an_error_like_the_others(service, monkeypatch):
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.post(f"{ROUTE}/score", content=b"{}")
 
-    monkeypatch.setattr(service.regions, "model", lambda region: 1 // 0)
+    monkeypatch.setattr(service.regions, "model", lambda _: 1 // 0)
     refused(asyncio.run(asked()), 500, "a bug of the service: ZeroDivisionError")
 
 
