@@ -13,8 +13,11 @@ from propensity.config import Config, FieldEmbedding, XGBoost
 from propensity.config.models import Models
 from propensity.features import tokens
 from propensity.features.windows import training_cutoffs
-from propensity.models.data import TrainingTables
-from propensity.models.metrics import recall_at_precision, threshold_at
+from propensity.models.data import Rows, TrainingTables
+from propensity.models.feature_map import IdMap
+from propensity.models.loading import load_pipeline
+from propensity.models.metrics import judge, recall_at_precision, threshold_at
+from propensity.models.ragged import owners
 from propensity.models.raw_features import raw_names
 from propensity.models.versions import settings_digest
 from propensity.pipeline.bundle import load_bundle
@@ -58,6 +61,29 @@ def test_the_jobs_know_no_difference(kind: str) -> None:
     assert 0 < told["table"]["model"]["macro_auc"] <= 1
     card = (made.folder / "model_card.html").read_text()
     assert f"{kind}: categories 1, " in card
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("single", [True, False])
+def test_what_is_kept_is_the_best_of_the_course(kind: str, single: bool) -> None:
+    made, tables = family(kind, single), tables_of(kind, single)
+    cutoff = training_cutoffs(tables.config, SCORE_DATE)[1]
+    predictor = load_pipeline(made.folder).predictor
+    categories = IdMap(predictor.categories)
+    parts = list(tables.rows(cutoff))
+    scores = np.concatenate([predictor.raw(part.features).logits for part in parts])
+    targets = np.concatenate([_targets(part, categories) for part in parts])
+    best = judge(targets, scores, tables.config.models.promotion.min_positives).macro_auc
+    course = [epoch["macro_auc"] for epoch in load_bundle(made.folder).manifest["training"]["choosing"]]
+    assert best == pytest.approx(max(course), abs=1e-3)
+    assert made.epochs == 1 + int(np.argmax(course))
+
+
+def _targets(rows: Rows, categories: IdMap) -> np.ndarray:
+    at = categories.positions(rows.label_tokens)
+    dense = np.zeros((len(rows), len(categories)), np.float32)
+    dense[owners(rows.label_offsets)[at >= 0], at[at >= 0]] = 1
+    return dense
 
 
 def test_everybody_counts_where_categories_have_no_recency() -> None:

@@ -1,4 +1,4 @@
-"""Models: the propensity network, how it is trained, judged, promoted."""
+"""Models: the families there are, how they are trained, judged, promoted."""
 
 import os
 

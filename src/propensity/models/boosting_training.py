@@ -1,4 +1,7 @@
-"""How XGBoost is trained: rounds on all windows but the newest, which stops them; the rounds up to the best one are kept."""
+"""How XGBoost is trained: rounds on all windows but the newest, which stops them; the rounds up to the best one are kept.
+
+Always on the CPU: the package that requirements.txt names knows no other device, and trees on sparse rows take seconds.
+"""
 
 from typing import Any
 
@@ -26,7 +29,7 @@ def learn(task: Task) -> Learned:
     task.progress(f"{len(rest)} windows to learn from, the next one to stop by")
     course: dict[str, Any] = {}
     booster = xgb.train(
-        parameters(models, task.device),
+        parameters(models),
         _table(examples, len(features), prior),
         num_boost_round=mine.rounds,
         evals=[(_table(validation, len(features), prior), "validation")],
@@ -38,15 +41,15 @@ def learn(task: Task) -> Learned:
     best = booster[: booster.best_iteration + 1]
     predictor = BoostingPredictor(features, categories, prior, bytes(best.save_raw("ubj")))
     figures = [{"epoch": n, "macro_auc": float(auc)} for n, auc in enumerate(course["validation"]["macro_auc"], 1)]
-    return Learned(predictor, {"epochs": booster.best_iteration + 1, "choosing": figures})
+    return Learned(predictor, {"epochs": booster.best_iteration + 1, "choosing": figures, "device": "cpu"})
 
 
-def parameters(models: Models, device: str) -> dict[str, Any]:
+def parameters(models: Models) -> dict[str, Any]:
     """Return XGBoost's parameters; for several categories each round has one tree for each."""
     mine = models.xgboost
     return {
         "objective": "binary:logistic", "tree_method": "hist", "multi_strategy": "one_output_per_tree",
-        "base_score": BASE_SCORE, "device": device, "disable_default_eval_metric": True,
+        "base_score": BASE_SCORE, "disable_default_eval_metric": True,
         "max_depth": mine.depth, "eta": mine.learning_rate, "min_child_weight": mine.min_child_weight,
         "subsample": mine.subsample, "colsample_bytree": mine.column_sample, "lambda": mine.l2,
         "nthread": models.threads, "seed": models.seed, "verbosity": 1,
