@@ -61,9 +61,10 @@ def decode(decoder: "msgspec.json.Decoder[Asked]", body: bytes | bytearray) -> A
 def _refuse_ambiguous(body: bytes | bytearray, asked: ScoreRequest | BatchRequest | ExplainRequest) -> None:
     """Raise RequestError when a key stands twice in an object: nobody knows which is meant."""
     # A closing quote and a colon end each key, and little else.  As many of them as different keys: none stands twice.
-    if body.count(b'":') == _keys(asked) and not any(spaced in body for spaced in _SPACED):
-        return
-    json.loads(body, object_pairs_hook=_once)
+    keys = _keys(asked)
+    plain = body.count(b":") == keys or not any(spaced in body for spaced in _SPACED)
+    if not plain or body.count(b'":') != keys:
+        json.loads(body, object_pairs_hook=_once)
 
 
 def _keys(asked: ScoreRequest | BatchRequest | ExplainRequest) -> int:
