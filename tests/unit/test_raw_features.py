@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from tests.support.trained import REGION, SCORE_DATE, shared
 
-from propensity.config import MAX_CHANNELS
+from propensity.config import MAX_CHANNELS, Config
 from propensity.contracts import FEATURES
+from propensity.engine import scoring
+from propensity.errors import BundleError
 from propensity.features import tokens
 from propensity.features.csr import SparseBatch, from_arrow
 from propensity.features.store import bucket_work, read_activity
 from propensity.features.windows import training_cutoffs
 from propensity.models.loading import load_pipeline
+from propensity.models.raw_features import check_channels
 from propensity.pipeline.pipeline import Pipeline
+from propensity.pipeline.vectoriser import Vectoriser
 
 Record = dict[str, dict[str, float]]
 
@@ -106,3 +110,28 @@ def test_every_channel_of_every_known_field_has_a_name(pipeline: Pipeline) -> No
     assert len(set(names)) == made.features
     wanted = {f"{f.event_type}.{f.field}" for f in lake.config.features.fields}
     assert {name.rsplit(".", 1)[0] for name, _ in names} == wanted
+
+
+def without_counts(config: Config) -> Config:
+    fields = config.features.fields
+    other = (fields[0].model_copy(update={"count": ()}), *fields[1:])
+    return config.model_copy(update={"features": config.features.model_copy(update={"fields": other})})
+
+
+def test_rows_of_other_channels_are_refused(pipeline: Pipeline) -> None:
+    config = shared()[0].config
+    check_channels(config, pipeline.vectoriser, "here")
+    fewer = config.model_copy(update={"features": config.features.model_copy(update={"fields": config.features.fields[1:]})})
+    for changed in (without_counts(config), fewer):
+        with pytest.raises(BundleError, match="other channels") as caught:
+            check_channels(changed, pipeline.vectoriser, "here")
+        assert "\n" not in str(caught.value)
+    check_channels(fewer, Vectoriser.fitted([{"a word of one's own": "x"}]), "here")
+
+
+def test_a_scoring_task_refuses_rows_of_other_channels() -> None:
+    lake, made = shared()
+    scoring._models.clear()
+    with pytest.raises(BundleError, match="other channels"):
+        scoring._model(scoring.Champion(made.version, made.digest, made.folder), without_counts(lake.config))
+    assert not scoring._models

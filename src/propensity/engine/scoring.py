@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from propensity.config import Config
 from propensity.contracts import FEATURES, SCORES
 from propensity.engine.buckets import map_buckets
 from propensity.errors import BundleError
@@ -79,14 +80,18 @@ _models: dict[str, "SparsePredictor"] = {}
 """One model in a worker process, however many buckets it scores."""
 
 
-def _model(champion: Champion) -> "SparsePredictor":
+def _model(champion: Champion, config: Config) -> "SparsePredictor":
     if champion.digest not in _models:
-        from propensity.models.loading import load_pipeline  # compiled code is a worker's business, not the driver's
+        # Compiled code is a worker's business, not the driver's.
+        from propensity.models.loading import load_pipeline
+        from propensity.models.raw_features import check_channels
 
         if not champion.folder.is_dir():
             raise BundleError("no such bundle", where=str(champion.folder), do="train and promote a model for this region")
+        pipeline = load_pipeline(champion.folder, champion.digest)
+        check_channels(config, pipeline.vectoriser, str(champion.folder))
         _models.clear()
-        _models[champion.digest] = load_pipeline(champion.folder, champion.digest).predictor
+        _models[champion.digest] = pipeline.predictor
     return _models[champion.digest]
 
 
@@ -95,7 +100,7 @@ def _score(features: DataFile, run: _Run) -> DataFile:
     done = None if run.force else lake.stat(SCORES, run.partition, name)
     if done is not None:
         return done
-    model = _model(run.champion)
+    model = _model(run.champion, lake.config)
     rows = lake.read(FEATURES.name, features).combine_chunks()
     parts = [_table(lake, run, users, model.score(batch, lake.config.models.top_k)) for users, batch in _batches(rows)]
     table = pa.concat_tables([SCORES.file_schema(lake.user_type).empty_table(), *parts]).combine_chunks()

@@ -15,7 +15,7 @@ from propensity.errors import BundleError, DataError
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
 from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.kernels import compiled, dense, positions, rectify
+from propensity.pipeline.kernels import compiled, dense, positions, rectify, usable
 from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
@@ -127,7 +127,7 @@ class FieldEmbeddingPredictor(SparsePredictor):
         """Return the logits (B, C); a row without a known feature gets the popularity logits."""
         logits = np.empty((len(many), len(self.categories)), np.float32)
         known = np.empty(len(many), np.bool_)
-        score_rows(_usable(many.indices), _usable(many.values), _usable(many.offsets), self._compiled, logits, known)
+        score_rows(usable(many.indices), usable(many.values), usable(many.offsets), self._compiled, logits, known)
         return Raw(logits, known)
 
     def tensors(self) -> Tensors:
@@ -145,11 +145,6 @@ class FieldEmbeddingPredictor(SparsePredictor):
             "categories": len(self.categories),
         }
         return {"shape": shape, "fields": list(self.fields)}
-
-
-def _usable(array: Any) -> Any:
-    """Return the array for compiled code, which is compiled once more for arrays that are read-only or have gaps."""
-    return array if array.flags.c_contiguous and array.flags.writeable else np.array(array)
 
 
 def layer_names(weights: Tensors) -> list[str]:

@@ -57,9 +57,11 @@ def _judge_champion(lake: Lake, region: str, score_date: dt.date, current: Champ
     """Return the champion's figures on the window of `score_date`."""
     from propensity.models.evaluation import held_out, judge_model
     from propensity.models.loading import load_pipeline
+    from propensity.models.raw_features import check_channels
 
     if current is None:
         raise DataError("the region has no champion", where=f"region {region}")
     folder = bundle_folder(lake.config, region, current.version)
-    model = load_pipeline(folder, current.digest).predictor
-    return judge_model(held_out(TrainingTables(lake, region), score_date), model, lake.config.models.promotion)
+    pipeline = load_pipeline(folder, current.digest)
+    check_channels(lake.config, pipeline.vectoriser, str(folder))
+    return judge_model(held_out(TrainingTables(lake, region), score_date), pipeline.predictor, lake.config.models.promotion)

@@ -12,6 +12,7 @@ from propensity.models.feature_map import FeatureMap, IdMap
 from propensity.models.history import HistoryEncoder
 from propensity.models.propensity_kernel import Own, Sparse, score_rows
 from propensity.pipeline.bundle import Bundle
+from propensity.pipeline.kernels import usable
 from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
@@ -42,7 +43,7 @@ class PropensityPredictor(SparsePredictor):
         """Return the logits (B, C); a row without a known feature gets the popularity logits."""
         logits = np.empty((len(many), len(self.categories)), np.float32)
         known = np.empty(len(many), np.bool_)
-        score_rows(_usable(many.indices), _usable(many.values), _usable(many.offsets), self._sparse, self._own, logits, known)
+        score_rows(usable(many.indices), usable(many.values), usable(many.offsets), self._sparse, self._own, logits, known)
         return Raw(logits, known)
 
     def tensors(self) -> Tensors:
@@ -56,11 +57,6 @@ class PropensityPredictor(SparsePredictor):
         shape = {"features": len(self.encoder.features), "categories": len(self.categories), "hidden": hidden}
         path = {"channels": list(history.channels), "slots": list(history.slots), "history_days": history.history_days}
         return {"shape": shape, "history": path}
-
-
-def _usable(array: Any) -> Any:
-    """Return the array for compiled code, which is compiled once more for arrays that are read-only or have gaps."""
-    return array if array.flags.c_contiguous and array.flags.writeable else np.array(array)
 
 
 def _check(encoder: Encoder, weights: Tensors) -> None:

@@ -8,6 +8,7 @@ numbers in natural units: events, days with an event, the sum of values, days si
 import numpy as np
 
 from propensity.config import MAX_CHANNELS, Config, FeatureField
+from propensity.errors import BundleError
 from propensity.features.csr import IntArray
 from propensity.features.tokens import Vocabulary
 from propensity.features.windows import RECENCY_DAYS
@@ -44,6 +45,21 @@ def channels_of(config: Config, field: FeatureField) -> dict[str, int]:
     """Return the channels that a field has, and their slots."""
     own = type(config.features)(fields=(field,), history_days=config.features.history_days).channel_names()
     return {channel: config.features.channel_names().index(channel) for channel in own}
+
+
+def check_channels(config: Config, vectoriser: Vectoriser, where: str) -> None:
+    """Raise BundleError when a raw feature of the tables is another feature, or none, in rows as the configuration makes them."""
+    fields = {f"{source.event_type}.{field}" for source in config.tables.events for field in source.fields}
+    slots = {
+        f"{field.event_type}.{field.field}.{channel}": slot
+        for field in config.features.fields
+        for channel, slot in channels_of(config, field).items()
+    }
+    mine = {name: place.step for name, place in vectoriser.names.items() if name.rpartition(".")[0] in fields}
+    wrong = sorted(name for name, step in mine.items() if slots.get(name) != step)
+    if wrong:
+        do = "train again with this configuration, or use the one the model was trained with"
+        raise BundleError("made for other channels than features.yaml has", where=where, count=len(wrong), examples=wrong, do=do)
 
 
 def raw_names(config: Config, vocabulary: Vocabulary, feature_ids: IntArray) -> tuple[tuple[str, ...], IntArray]:

@@ -21,6 +21,11 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(function, cache=True, nogil=True, fastmath={"contract"}, error_model="numpy"))
 
 
+def usable(array: Any) -> Any:
+    """Return the array for compiled code, which would be compiled once more for arrays that are read-only or have gaps."""
+    return array if array.flags.c_contiguous and array.flags.writeable else np.array(array)
+
+
 @compiled
 def position(ids: Any, wanted: int) -> int:
     """Return the position of an id among ascending `ids` (D,), -1 when it is not there."""

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from propensity.config import MAX_CHANNELS, Config
+from propensity.config import MAX_CHANNELS
 from propensity.errors import BundleError
 from propensity.features import tokens
 from propensity.models.loading import load_pipeline
+from propensity.models.raw_features import check_channels
 from propensity.models.registry import Champion
 from propensity.models.versions import bundle_folder
 from propensity.pipeline.explain import FeatureNames
 from propensity.pipeline.pipeline import Pipeline
-from propensity.pipeline.vectoriser import Vectoriser
 from propensity.serving.errors import invalid
 from propensity.serving.requests import Category
 from propensity.storage import Lake
@@ -50,7 +50,7 @@ def load_model(lake: Lake, region: str, champion: Champion) -> Model:
     if not folder.is_dir():
         raise BundleError("no such bundle", where=str(folder), do="copy it here, or train again")
     pipeline = load_pipeline(folder, champion.digest)
-    _check_channels(lake.config, pipeline.vectoriser, str(folder))
+    check_channels(lake.config, pipeline.vectoriser, str(folder))
     warm(pipeline)
     ids = pipeline.categories.tolist()
     known = tokens.names(tokens.load(lake), *lake.config.label_key)
@@ -72,16 +72,3 @@ def warm(pipeline: Pipeline) -> None:
         row, _ = pipeline.prepare_counting(given)
         pipeline.predictor.score(row, 1)
         pipeline.predictor.predict(row)
-
-
-def _check_channels(config: Config, vectoriser: Vectoriser, where: str) -> None:
-    """Raise BundleError when the configuration's features stand elsewhere in stored rows than in the model's."""
-    channels = config.features.channel_names()
-    wrong = []
-    for field in config.features.fields:
-        for slot, channel in enumerate(channels):
-            name = vectoriser.names.get(f"{field.event_type}.{field.field}.{channel}")
-            wrong += [f"{field.field}.{channel}"] if name is not None and name.step != slot else []
-    if wrong:
-        do = "train again with this configuration, or serve with the one the model was trained with"
-        raise BundleError("made for other channels than features.yaml has", where=where, count=len(wrong), examples=wrong, do=do)
