@@ -29,7 +29,7 @@ FIELDS = [
 CHANGES = {
     "regions": {"regions": {"alps": {"title": "The Alps", "values": ["ALPS"]}, "coast": {"values": ["COAST", "PLAINS"]}}},
     "features": {"history_days": 60, "horizon_days": 7, "active_days": 60, "fields": FIELDS},
-    "models": {"train_windows": 5, "propensity_network": {"max_epochs": 12, "patience": 2}},
+    "models": {"train_windows": 5, "propensity_network": {"hidden": 32, "batch_size": 64, "max_epochs": 12, "patience": 2}},
     "runtime": {"schedule": {"start": "2025-06-16", "end": "2025-06-17", "catchup": True}},
     "tables": {"buckets": 1},
 }
