@@ -44,6 +44,22 @@ def reference_pipeline(history: bool, features: int = FEATURES, hidden: int = HI
     return Pipeline(steps, predictor)
 
 
+def plain_pipeline() -> Pipeline:
+    """Return the plain network behind a vectoriser alone: one raw feature, `tokens`, a map from words to values."""
+    predictor = reference_pipeline(history=False).predictor
+    ids = predictor.tensors()["feature_ids"]
+    block = Block(tuple(f"w{at}" for at in range(len(ids))), ids)
+    return Pipeline([Vectoriser({"tokens": Name("words")}, {"words": block})], predictor)
+
+
+def plain_requests(count: int, seed: int = 1) -> list[str]:
+    """Return customers of :func:`plain_pipeline` as JSON, each with NON_ZEROS words at random."""
+    random = np.random.default_rng(seed)
+    chosen = (np.sort(random.choice(FEATURES, NON_ZEROS, replace=False)) for _ in range(count))
+    return [json.dumps({"tokens": {f"w{at}": float(value) for at, value in zip(row, random.random(NON_ZEROS), strict=True)}})
+            for row in chosen]  # fmt: skip
+
+
 def _weights(random: np.random.Generator, encoder: Encoder, hidden: int) -> dict[str, npt.NDArray[np.float32]]:
     history = encoder.history
     width, activity, categories = history.width, history.activity_width, len(history.categories)
