@@ -1,5 +1,10 @@
 """Compiled loops: a row alone has the very bits it has in any batch, and sums are in float32, first to last."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +16,8 @@ from propensity.models.loading import load_pipeline
 from propensity.models.network_predictor import trained
 from propensity.pipeline.bundle import load_bundle
 from propensity.pipeline.kernels import add_rows, dense, position, positions, rectify
+
+SRC = Path(__file__).parents[2] / "src"
 
 
 @given(st.lists(st.integers(0, 60), unique=True).map(sorted), st.integers(-5, 70))
@@ -67,3 +74,13 @@ def test_what_scores_agrees_with_training_code(some: list[dict[int, float]]) -> 
     got, wanted = model.raw(batch), reference.raw(batch)
     np.testing.assert_array_equal(got.known, wanted.known)
     np.testing.assert_allclose(got.logits, wanted.logits, rtol=2e-6, atol=2e-5)
+
+
+def test_where_nothing_can_be_kept_it_compiles_anew_and_says_so_once(tmp_path: Path) -> None:
+    shutil.copytree(SRC, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "src" / "propensity" / "pipeline" / "__pycache__").touch()  # a file where numba wants a folder
+    run = "import numpy, propensity.pipeline.kernels as k; print(k.position(numpy.array([2, 5], numpy.int32), 5))"
+    environment = {"PYTHONPATH": str(tmp_path / "src"), "HOME": "/dev/null", "PYTHONDONTWRITEBYTECODE": "1"}
+    told = subprocess.run([sys.executable, "-c", run], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout == "1\n"
+    assert told.stderr.count("UserWarning: compiled code cannot be kept here") == 1

@@ -7,18 +7,24 @@ compiler fuse a multiplication with its addition, nothing else.  Skipping zeros 
 Compiled on first use by numba and kept beside the source, or where NUMBA_CACHE_DIR says.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
+OPTIONS: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
     """Return the function compiled to machine code, free of Python's lock."""
-    return cast(Function, numba.njit(function, cache=True, nogil=True, fastmath={"contract"}, error_model="numpy"))
+    try:
+        return cast(Function, numba.njit(function, cache=True, **OPTIONS))
+    except RuntimeError:  # numba's word for no folder that it may write to
+        warnings.warn("compiled code cannot be kept here, every process compiles anew; set NUMBA_CACHE_DIR", stacklevel=1)
+        return cast(Function, numba.njit(function, **OPTIONS))
 
 
 def usable(array: Any) -> Any:
