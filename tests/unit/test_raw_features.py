@@ -103,6 +103,19 @@ def test_online_and_stored_rows_have_the_same_scores(pipeline: Pipeline) -> None
         np.testing.assert_array_equal(pipeline.predict(record), pipeline.predictor.predict(stored[user]))
 
 
+def test_a_feature_given_as_zero_is_one_left_out(pipeline: Pipeline) -> None:
+    cutoff = training_cutoffs(shared()[0].config, SCORE_DATE)[0]
+    record = next(iter(records_at(cutoff).values()))
+    zeros = {
+        name: {**dict.fromkeys(pipeline.vectoriser.blocks[where.block].words, 0.0), **record.get(name, {})}
+        for name, where in pipeline.vectoriser.names.items()
+        if not name.endswith("recency")  # no days ago would be today
+    }
+    with_zeros = {**record, **zeros}
+    assert sum(map(len, with_zeros.values())) > sum(map(len, record.values())) + 10
+    np.testing.assert_array_equal(pipeline.prepare_one(with_zeros).indices, pipeline.prepare_one(record).indices)
+
+
 def test_every_channel_of_every_known_field_has_a_name(pipeline: Pipeline) -> None:
     lake, made = shared()
     names = pipeline.vectoriser.name_of(pipeline.predictor.tensors()["feature_ids"])
