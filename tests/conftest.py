@@ -1,5 +1,6 @@
 """Fixtures that several rooms of tests share."""
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from hypothesis import settings
 ROOT = Path(__file__).parents[1]
 # Spark workers and jobs are processes of their own: they find the project where this one does.
 os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("src", "jobs", "plugins", "."))
+
+# Airflow sets the root logger to INFO; py4j then talks at the interpreter's end to a stream that is closed.
+logging.getLogger("py4j").setLevel(logging.WARNING)
 
 # How long an example takes is the machine's business: a busy one must not fail a property.
 settings.register_profile("project", deadline=None)
