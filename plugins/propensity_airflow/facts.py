@@ -55,15 +55,16 @@ def resolve(
 ) -> tuple[dt.date, tuple[str, ...]]:
     """Return the score date and the regions of a run.
 
-    The date is the parameter; else, of a run that an asset event started, the newest event's; else the logical date's day.
-    The regions of a run that an asset event started are those of the event.  Raise ConfigError when there is no date, an
-    impossible one or an unknown region.
+    The date is the parameter; else, of a run that asset events started, the newest of theirs; else the logical date's day.
+    The regions of a run that asset events started are those of all of them: Airflow gives one run whatever was announced since
+    the last one, in any order.  Raise ConfigError when there is no date, an impossible one or an unknown region.
     """
     regions = check_regions(config, tuple(params.get("regions") or ()))
-    extra = events[-1] if events else {}
-    if extra.get("regions"):
-        regions = check_regions(config, tuple(extra["regions"]))
-    text = params.get("score_date") or extra.get("score_date")
+    announced = {str(region) for event in events for region in event.get("regions") or ()}
+    if announced:
+        regions = check_regions(config, tuple(sorted(announced)))
+    dates = [str(event["score_date"]) for event in events if event.get("score_date")]
+    text = params.get("score_date") or max(dates, default=None)
     if text:
         return parse_date(str(text)), regions
     if logical_date is None:

@@ -32,7 +32,8 @@ def test_the_day_of_the_logical_date_is_next():
 def test_an_announcement_brings_its_day_and_its_regions():
     events = [{"score_date": "2017-01-01", "regions": ["north"]}, {"score_date": "2018-01-01", "regions": ["south"]}]
     params = {"score_date": None, "regions": list(CONFIG.region_names)}
-    assert facts.resolve(CONFIG, params, None, events) == (dt.date(2018, 1, 1), ("south",))
+    for told in (events, events[::-1]):
+        assert facts.resolve(CONFIG, params, None, told) == (dt.date(2018, 1, 1), ("north", "south"))
 
 
 @pytest.mark.parametrize(
