@@ -14,8 +14,8 @@ import xgboost as xgb
 from propensity.errors import BundleError, DataError
 from propensity.features.csr import FloatArray, IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
+from propensity.models.mapped import MappedPredictor
 from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
 KIND = "xgboost"
@@ -30,39 +30,25 @@ def matrix(rows: SparseBatch, features: int) -> sp.csr_matrix:
     return sp.csr_matrix((rows.values, rows.indices, rows.offsets), shape=(len(rows), features))
 
 
-class BoostingPredictor(SparsePredictor):
+class BoostingPredictor(MappedPredictor):
     """A trained booster."""
 
     kind = KIND
 
     def __init__(self, features: FeatureMap, categories: IntArray, prior: FloatArray, model: bytes) -> None:
         """Take the popularity logits `prior` (C,) and the booster as XGBoost's UBJSON; raise ValueError when they do not fit."""
-        self.features = features
-        self.prior = prior
+        super().__init__(features, categories, prior)
         self.model = model
-        self._categories = categories
         self._booster = _booster(model)
         found = (self._booster.num_features(), _outputs(self._booster))
         if found != (len(features), len(categories)) or prior.shape != (len(categories),) or prior.dtype != np.float32:
             raise ValueError(f"a booster of {found} features and outputs, not {len(features)} and {len(categories)}")
 
-    @property
-    def categories(self) -> IntArray:
-        """Return the categories' token ids (C,), ascending."""
-        return self._categories
-
-    def raw(self, many: SparseBatch) -> Raw:
-        """Return the logits (B, C); a row without a known feature gets the popularity logits."""
-        rows = self.features.dense_rows(many)[0]
-        known = np.diff(rows.offsets) > 0
-        logits = np.tile(self.prior, (len(many), 1))
-        if known.any():
-            logits[known] += self._margins(rows)[known]
-        return Raw(logits, known)
-
-    def _margins(self, rows: SparseBatch) -> FloatArray:
+    def logits(self, rows: SparseBatch) -> FloatArray:
+        """Return popularity logits and margins together (B, C)."""
         margins = self._booster.inplace_predict(matrix(rows, len(self.features)), predict_type="margin")
-        return np.asarray(margins, np.float32).reshape(len(rows), len(self._categories))
+        total: FloatArray = self.prior + np.asarray(margins, np.float32).reshape(len(rows), len(self.categories))
+        return total
 
     def tensors(self) -> Tensors:
         """Return every array that the bundle keeps."""

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from propensity.features.csr import IntArray, SparseBatch
+from propensity.features.csr import FloatArray, IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
 from propensity.models.field_embedding import FIELDS, KIND, FieldEmbeddingPredictor, layer_names
+from propensity.models.mapped import MappedPredictor
 from propensity.models.ragged import owners
-from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
 START = 0.1
@@ -84,7 +84,7 @@ class FieldEmbeddingNetwork(nn.Module):
         return cast(Tensor, self.layers[-1](hidden))
 
 
-class FieldEmbeddingNetworkPredictor(SparsePredictor):
+class FieldEmbeddingNetworkPredictor(MappedPredictor):
     """A trained network with what it is for.  The reference that parity is measured against."""
 
     kind = KIND
@@ -94,24 +94,15 @@ class FieldEmbeddingNetworkPredictor(SparsePredictor):
     ) -> None:
         """Take the fields' `names`, and `field` (D,), the field of each row of the feature map."""
         self.network = network.eval()
-        self.features = features
+        super().__init__(features, categories, network.prior.numpy())
         self.names = tuple(names)
         self.field = field
-        self._categories = categories
 
-    @property
-    def categories(self) -> IntArray:
-        """Return the categories' token ids (C,), ascending."""
-        return self._categories
-
-    def raw(self, many: SparseBatch) -> Raw:
-        """Return the logits (B, C); a row without a known feature gets the popularity logits."""
-        rows = self.features.dense_rows(many)[0]
-        known = np.diff(rows.offsets) > 0
+    def logits(self, rows: SparseBatch) -> FloatArray:
+        """Return the network's logits (B, C)."""
         with torch.inference_mode():
-            logits = self.network(to_bags(by_field(rows, self.field), self.field, len(self.names)))
-            logits[torch.from_numpy(~known)] = self.network.prior
-        return Raw(logits.numpy(), known)
+            logits: FloatArray = self.network(to_bags(by_field(rows, self.field), self.field, len(self.names))).numpy()
+        return logits
 
     def scorer(self) -> FieldEmbeddingPredictor:
         """Return the predictor with these weights that scores, and is saved."""

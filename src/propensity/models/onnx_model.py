@@ -17,9 +17,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 from propensity.errors import BundleError, DataError
 from propensity.features.csr import FloatArray, IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
+from propensity.models.mapped import MappedPredictor
 from propensity.models.ragged import owners
 from propensity.pipeline.bundle import Bundle
-from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
 KIND = "onnx"
@@ -57,7 +57,7 @@ class Convention:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not one of {', '.join(words)}")
 
 
-class OnnxPredictor(SparsePredictor):
+class OnnxPredictor(MappedPredictor):
     """A graph and what its columns and outputs are."""
 
     kind = KIND
@@ -80,31 +80,18 @@ class OnnxPredictor(SparsePredictor):
                 raise ValueError(f"{name} are not 0 to {count - 1}, each once")
         if len(features) == 0 or len(categories) == 0 or (np.diff(categories) <= 0).any():
             raise ValueError("there is no feature, no category, or categories do not ascend")
-        self.features, self.columns, self.outputs, self.graph = features, columns, outputs, graph
-        self.convention = convention
-        self._categories = categories
+        super().__init__(features, categories, np.zeros(len(categories), np.float32))
+        self.columns, self.outputs, self.graph, self.convention = columns, outputs, graph, convention
         self._session = session(graph)
         self._feeds = _input_types(self._session, convention)
         nobody = SparseBatch(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(2, np.int64))
-        self.prior: FloatArray = self._run(nobody)[0]
+        self.prior = self._run(nobody)[0]
 
-    @property
-    def categories(self) -> IntArray:
-        """Return the categories' token ids (C,), ascending."""
-        return self._categories
-
-    def raw(self, many: SparseBatch) -> Raw:
-        """Return the logits (B, C); a row without a known feature gets what the graph answers to an empty row."""
-        rows = self.features.dense_rows(many)[0]
-        known = np.diff(rows.offsets) > 0
-        logits = np.tile(self.prior, (len(many), 1))
-        if known.any():
-            logits[known] = np.concatenate([self._run(part) for part in self._parts(rows)])[known]
-        return Raw(logits, known)
-
-    def _parts(self, rows: SparseBatch) -> list[SparseBatch]:
+    def logits(self, rows: SparseBatch) -> FloatArray:
+        """Return the graph's logits (B, C), asked for in parts of a bounded size; the prior is its answer to an empty row."""
         size = max(CELLS // len(self.features), 1)
-        return [rows.rows(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+        parts = [rows.rows(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+        return np.concatenate([self._run(part) for part in parts])
 
     def _run(self, rows: SparseBatch) -> FloatArray:
         """Return the logits (B, C) of rows of the feature map; raise ValueError for an answer of another shape."""

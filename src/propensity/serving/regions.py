@@ -78,9 +78,7 @@ class Regions:
         """Return a region's model; raise RequestError when there is none."""
         served = self.served(region)
         if served.model is None:
-            raise RequestError(
-                503, f"region {region}: {served.reason}", "train and promote a model, or wait for the next refresh"
-            )
+            raise RequestError(503, f"region {region}: {served.reason}", WAIT)
         return served.model, served
 
     def refresh(self) -> None:
