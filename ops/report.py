@@ -117,6 +117,8 @@ def places(running: Running, verdicts: Mapping[str, Mapping[str, Any]], day: str
         card = config.home / "models" / region / str(told.get("publish", {}).get("version", "")) / "model_card.html"
         yield f"Model card {region}", _near(card)
     yield "Look around", "make up, then http://127.0.0.1:8080"
+    serving = config.runtime.serving
+    yield "Ask for one", f"make serve, then http://{serving.host}:{serving.port}/docs"
 
 
 def _near(path: Path) -> str:
