@@ -23,13 +23,13 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.running import ROOT, make_model, make_tables
 from propensity.config import Config, load_config, parse_date
+from propensity.evaluation.baselines import decayed_frequency
+from propensity.evaluation.held_out import HeldOut, held_out
 from propensity.features import tokens
 from propensity.features.windows import training_cutoffs
-from propensity.models.baselines import decayed_frequency
 from propensity.models.boosting import matrix
 from propensity.models.data import Examples, TrainingTables, concat_examples
 from propensity.models.encoding import Encoder
-from propensity.models.evaluation import HeldOut, held_out
 from propensity.models.family import FAMILIES, Task
 from propensity.models.loading import load_pipeline
 from propensity.models.metrics import threshold_at

@@ -17,11 +17,11 @@ import numpy as np
 from benchmarks import reproduce_peers as peers_of
 from benchmarks.running import ROOT, make_model, make_tables, say
 from propensity.config import load_config, parse_date
+from propensity.evaluation.held_out import HeldOut, held_out, judge_scores
+from propensity.evaluation.records import DECAYED, OURS, POPULARITY, Figures, read_evaluation
 from propensity.models.data import TrainingTables
-from propensity.models.evaluation import HeldOut, held_out, judge_scores
 from propensity.models.loading import load_pipeline
 from propensity.models.metrics import category_auc
-from propensity.models.records import DECAYED, OURS, POPULARITY, Figures, read_evaluation
 from propensity.models.versions import bundle_folder
 from propensity.storage import Lake
 

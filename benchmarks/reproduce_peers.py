@@ -10,11 +10,11 @@ import scipy.sparse as sp
 import torch
 import xgboost as xgb
 
+from propensity.evaluation.held_out import ABSENT, HeldOut
 from propensity.features.csr import FloatArray
 from propensity.features.windows import training_cutoffs
 from propensity.models.data import Examples, TrainingTables, concat_examples, popularity_logits
 from propensity.models.encoding import Encoded, Encoder
-from propensity.models.evaluation import ABSENT, HeldOut
 from propensity.models.history import HistoryEncoder
 from propensity.models.network_predictor import NetworkPredictor
 from propensity.models.propensity_training import choose_and_refit

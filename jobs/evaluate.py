@@ -7,8 +7,8 @@ from typing import Any
 
 from door import parser, run_job
 from propensity.errors import BundleError
+from propensity.evaluation.records import read_evaluation
 from propensity.features.windows import training_cutoffs
-from propensity.models.records import read_evaluation
 from propensity.models.versions import bundle_folder
 from propensity.storage import Lake
 
@@ -22,7 +22,7 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
     if kept is not None and not arguments.force:
         return _verdict(True, kept)
     # Imported here: a run with nothing to do need not load torch.
-    from propensity.models.judging import evaluate_version
+    from propensity.evaluation.judging import evaluate_version
 
     return _verdict(False, evaluate_version(lake, arguments.region, arguments.score_date, arguments.version))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from door import parser, run_job
-from propensity.models.judging import promote
+from propensity.evaluation.judging import promote
 from propensity.storage import Lake
 
 

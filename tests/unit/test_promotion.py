@@ -10,9 +10,9 @@ from tests.support.trained import REGION, SCORE_DATE, shared
 
 from propensity.config import Promotion
 from propensity.errors import BundleError, ConflictError, DataError
-from propensity.models.judging import evaluate_version, promote
-from propensity.models.promotion import decide
-from propensity.models.records import BASELINES, OURS, read_evaluation
+from propensity.evaluation.judging import evaluate_version, promote
+from propensity.evaluation.promotion import decide
+from propensity.evaluation.records import BASELINES, OURS, read_evaluation
 from propensity.models.registry import Champion, champion, crown, history
 from propensity.storage import Lake
 

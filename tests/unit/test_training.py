@@ -13,9 +13,9 @@ from tests.support.trained import REGION, SCORE_DATE, shared, train_here
 from propensity.config import MAX_CHANNELS
 from propensity.contracts import ACTIVITY, FEATURES, LABELS
 from propensity.errors import DataError, MachineError
+from propensity.evaluation.baselines import decayed_frequency
 from propensity.features.windows import training_cutoffs
 from propensity.models import recipe, training
-from propensity.models.baselines import decayed_frequency
 from propensity.models.data import Examples, TrainingTables, batches
 from propensity.models.encoding import Encoder
 from propensity.models.metrics import Judgement

@@ -1,4 +1,4 @@
-"""Models: the families there are, how they are trained, judged, promoted."""
+"""Models: the families there are, how they learn, how they score."""
 
 import os
 

@@ -4,11 +4,11 @@ import datetime as dt
 from typing import Any
 
 from propensity.errors import DataError
+from propensity.evaluation.card import CARD, render_card
+from propensity.evaluation.promotion import Decision, decide
+from propensity.evaluation.records import Figures, read_evaluation, write_evaluation, write_text
 from propensity.features.windows import training_cutoffs
-from propensity.models.card import CARD, render_card
 from propensity.models.data import TrainingTables
-from propensity.models.promotion import Decision, decide
-from propensity.models.records import Figures, read_evaluation, write_evaluation, write_text
 from propensity.models.registry import Champion, champion, crown
 from propensity.models.versions import bundle_folder
 from propensity.pipeline.bundle import load_bundle
@@ -18,7 +18,7 @@ from propensity.storage import Lake
 def evaluate_version(lake: Lake, region: str, score_date: dt.date, version: str) -> dict[str, Any]:
     """Judge a version on the held-out window of `score_date`; write evaluation.json and the model card beside the bundle."""
     # Imported here: promotion without a champion to compare needs neither numba nor scikit-learn.
-    from propensity.models.evaluation import evaluate, held_out
+    from propensity.evaluation.held_out import evaluate, held_out
     from propensity.models.loading import load_pipeline
 
     folder = bundle_folder(lake.config, region, version)
@@ -55,7 +55,7 @@ def promote(lake: Lake, region: str, score_date: dt.date, version: str) -> tuple
 
 def _judge_champion(lake: Lake, region: str, score_date: dt.date, current: Champion | None) -> Figures:
     """Return the champion's figures on the window of `score_date`."""
-    from propensity.models.evaluation import held_out, judge_model
+    from propensity.evaluation.held_out import held_out, judge_model
     from propensity.models.loading import load_pipeline
     from propensity.models.raw_features import check_channels
 

@@ -5,9 +5,9 @@ from html import escape
 from string import Template
 from typing import Any
 
-from propensity.models.card_style import PAGE, STYLE
-from propensity.models.plots import Axis, Line, line_chart
-from propensity.models.records import BASELINES, DECAYED, OURS, POPULARITY, Figures
+from propensity.evaluation.card_style import PAGE, STYLE
+from propensity.evaluation.plots import Axis, Line, line_chart
+from propensity.evaluation.records import BASELINES, DECAYED, OURS, POPULARITY, Figures
 
 CARD = "model_card.html"
 TITLES = {OURS: "this model", DECAYED: "own decayed frequency", POPULARITY: "popularity"}

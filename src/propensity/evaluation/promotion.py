@@ -8,7 +8,7 @@ from typing import Any
 
 from propensity.config import Promotion
 from propensity.errors import BundleError
-from propensity.models.records import BASELINES, OURS, Figures
+from propensity.evaluation.records import BASELINES, OURS, Figures
 from propensity.models.registry import Champion
 
 TITLES = {"popularity": "popularity", "decayed_frequency": "the customer's own decayed frequency"}

@@ -10,15 +10,15 @@ import pyarrow as pa
 
 from propensity.config import Promotion
 from propensity.errors import DataError
+from propensity.evaluation.baselines import decayed_frequency, popularity
+from propensity.evaluation.records import DECAYED, OURS, POPULARITY, Figures, plain, settings_of
 from propensity.features import tokens
 from propensity.features.csr import FloatArray, SparseBatch, concat
 from propensity.features.windows import training_cutoffs
-from propensity.models.baselines import decayed_frequency, popularity
 from propensity.models.data import TrainingTables
 from propensity.models.feature_map import IdMap
 from propensity.models.metrics import category_auc, curve, judge
 from propensity.models.ragged import owners
-from propensity.models.records import DECAYED, OURS, POPULARITY, Figures, plain, settings_of
 from propensity.pipeline.bundle import Bundle
 from propensity.pipeline.predictor import SparsePredictor
 from propensity.pipeline.top_k import sigmoid
