@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from propensity.models.metrics import category_auc, curve, judge, recall_at_precision
+from propensity.models.metrics import category_auc, curve, judge, recall_at_precision, top_precision
 
 # Three categories, four customers.  First: ranked perfectly.  Second: one of four pairs of yes and no is the wrong way round.
 # Third: nobody acted.
@@ -43,3 +43,33 @@ def test_the_curve_runs_from_everything_to_the_highest_score() -> None:
     points = curve(TARGETS, SCORES)
     assert points[0] == (1.0, pytest.approx(4 / 12, abs=1e-5))
     assert points[-1] == (0.25, 1.0)
+
+
+def test_only_pairs_of_the_mask_count() -> None:
+    mask = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 0], [0, 1, 0]], bool)
+    judged = judge(TARGETS, SCORES, min_positives=1, mask=mask)
+    # First category: .9 and .7 above .2.  Second: yes .4 between no .5 and no .3.
+    assert judged.macro_auc == pytest.approx((1.0 + 0.5) / 2)
+    assert (judged.categories, judged.positives, judged.customers) == (2, 3, 4)
+    assert judged.micro_ap == pytest.approx((1 + 1 + 3 / 4) / 3)
+    nothing = judge(TARGETS, SCORES, min_positives=1, mask=np.zeros((4, 3), bool))
+    assert np.isnan(nothing.precision_at_10)
+    assert (nothing.customers, nothing.positives) == (0, 0)
+
+
+def test_recall_at_precision_0_7() -> None:
+    targets, scores = np.array([[1, 0, 1, 1, 0, 0]], np.float32), np.array([[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]], np.float32)
+    assert judge(targets, scores, 1).recall_at_70 == 1.0  # 3 of 4
+    assert judge(targets[:, :3], scores[:, :3], 1).recall_at_70 == 0.5  # 2 of 3 is below 0.7; the first alone is not
+
+
+def test_the_ten_likeliest_categories_of_each_customer() -> None:
+    scores = np.tile(np.arange(12, 0, -1, dtype=np.float32), (2, 1))
+    targets = np.zeros((2, 12), np.float32)
+    targets[0, [0, 9, 10]] = 1  # the eleventh is not among the ten
+    np.testing.assert_allclose(top_precision(targets, scores), [0.2, 0.0])
+    scores[0, 8:] = 1.0  # four tie for two places
+    np.testing.assert_allclose(top_precision(targets, scores)[0], (1 + 2 * 2 / 4) / 10)
+    few = np.zeros((2, 12), bool)
+    few[0, [0, 5]] = True  # two categories count: the share is of two; the other customer has none
+    np.testing.assert_allclose(top_precision(targets, scores, few), [0.5, np.nan])

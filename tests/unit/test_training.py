@@ -88,7 +88,7 @@ def test_training_stops_when_validation_no_longer_rises(monkeypatch: pytest.Monk
     tables = tables_of(lake)
     encoder = fit_encoder(tables, training_cutoffs(lake.config, SCORE_DATE)[1:])
     course = iter([0.3, 0.5, 0.4, 0.45, 0.9])
-    judged = Judgement(0.5, 0.5, 0.0, 0.0, 0.0, 1, 1, 1)
+    judged = Judgement(0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 1, 1)
     monkeypatch.setattr(training, "judge", lambda *_: replace(judged, micro_ap=next(course)))
     lines: list[str] = []
     result = fit(lake.config.models, encoder, examples, examples, 9, CPU, lines.append)
@@ -98,7 +98,7 @@ def test_training_stops_when_validation_no_longer_rises(monkeypatch: pytest.Monk
 
 
 def test_of_equal_epochs_the_earlier_is_chosen() -> None:
-    judged = Judgement(0.5, 0.5, 0.4, 0.0, 0.0, 1, 1, 1)
+    judged = Judgement(0.5, 0.5, 0.4, 0.0, 0.0, 0.0, 0.0, 1, 1, 1)
     epochs = [Epoch(n, 0.1, replace(judged, micro_ap=ap), 0.0) for n, ap in ((1, 0.2), (2, 0.4), (3, 0.4))]
     assert Fit(None, epochs).best() == 2  # type: ignore[arg-type]
 

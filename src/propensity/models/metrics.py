@@ -8,6 +8,10 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from propensity.features.csr import FloatArray
 
+Mask = npt.NDArray[np.bool_]
+TOP = 10
+"""How many categories of a customer precision at 10 looks at."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -23,6 +27,10 @@ class Judgement:
     """Highest share of all positives found at the expected precision or better."""
     recall_at_half: float
     """The same at precision 0.5."""
+    recall_at_70: float
+    """The same at precision 0.7."""
+    precision_at_10: float
+    """Share of each customer's ten likeliest categories that they acted in, mean over the customers."""
     categories: int
     """How many categories the macro figure averages."""
     positives: int
@@ -33,11 +41,17 @@ class Judgement:
         return asdict(self)
 
 
-def judge(targets: FloatArray, scores: FloatArray, min_positives: int, expected_precision: float = 0.5) -> Judgement:
-    """Return the figures of scores (N, C) against targets (N, C)."""
-    per_category = category_auc(targets, scores, min_positives)
+def judge(
+    targets: FloatArray, scores: FloatArray, min_positives: int, expected_precision: float = 0.5, mask: Mask | None = None
+) -> Judgement:
+    """Return the figures of scores (N, C) against targets (N, C); with a mask (N, C) of the pairs where it is true only.
+
+    `customers` are then those with at least one such pair.
+    """
+    per_category = category_auc(targets, scores, min_positives, mask)
     told = ~np.isnan(per_category)
-    flat_targets, flat_scores = targets.ravel(), scores.ravel()
+    flat_targets, flat_scores = (targets.ravel(), scores.ravel()) if mask is None else (targets[mask], scores[mask])
+    precisions = top_precision(targets, scores, mask)
     positives = int(flat_targets.sum())
     mixed = 0 < positives < flat_targets.size
     return Judgement(
@@ -46,19 +60,40 @@ def judge(targets: FloatArray, scores: FloatArray, min_positives: int, expected_
         micro_ap=float(average_precision_score(flat_targets, flat_scores)) if positives else float("nan"),
         recall=recall_at_precision(flat_targets, flat_scores, expected_precision),
         recall_at_half=recall_at_precision(flat_targets, flat_scores, 0.5),
+        recall_at_70=recall_at_precision(flat_targets, flat_scores, 0.7),
+        precision_at_10=float(np.nanmean(precisions)) if positives else float("nan"),
         categories=int(told.sum()),
         positives=positives,
-        customers=len(targets),
+        customers=int((~np.isnan(precisions)).sum()),
     )
 
 
-def category_auc(targets: FloatArray, scores: FloatArray, min_positives: int) -> npt.NDArray[np.float64]:
+def category_auc(
+    targets: FloatArray, scores: FloatArray, min_positives: int, mask: Mask | None = None
+) -> npt.NDArray[np.float64]:
     """Return each category's area under the ROC curve (C,); NaN with fewer positives than that, or no negative."""
-    counts = targets.sum(0)
+    counted = np.ones(targets.shape, bool) if mask is None else mask
+    positives, pairs = (targets * counted).sum(0), counted.sum(0)
     result = np.full(targets.shape[1], np.nan)
-    for column in np.flatnonzero((counts >= min_positives) & (counts > 0) & (counts < len(targets))):
-        result[column] = roc_auc_score(targets[:, column], scores[:, column])
+    for column in np.flatnonzero((positives >= min_positives) & (positives > 0) & (positives < pairs)):
+        rows = counted[:, column]
+        result[column] = roc_auc_score(targets[rows, column], scores[rows, column])
     return result
+
+
+def top_precision(targets: FloatArray, scores: FloatArray, mask: Mask | None = None) -> npt.NDArray[np.float64]:
+    """Return the share acted on of each customer's ten likeliest categories (N,), or of all when fewer count; NaN with none.
+
+    Categories that tie for the last places share them: each counts by the chance that a random order gives it a place.
+    """
+    kept = scores.astype(np.float64) if mask is None else np.where(mask, scores, -np.inf)
+    counted = np.full(len(scores), scores.shape[1]) if mask is None else mask.sum(1)
+    places = np.minimum(counted, TOP)
+    lowest = -np.sort(-kept, axis=1)[np.arange(len(kept)), np.maximum(places, 1) - 1][:, None]
+    above, tied = kept > lowest, (kept == lowest) & (True if mask is None else mask)
+    share = (places - above.sum(1)) / np.maximum(tied.sum(1), 1)
+    hits = (targets * above).sum(1) + share * (targets * tied).sum(1)
+    return np.where(places > 0, hits / np.maximum(places, 1), np.nan)
 
 
 def recall_at_precision(targets: FloatArray, scores: FloatArray, precision: float) -> float:
