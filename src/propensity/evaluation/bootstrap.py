@@ -1,8 +1,8 @@
 """How sure a figure is: the bootstrap over customers (Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
 
 A customer, not a pair, is the unit that is drawn: the pairs of one customer go together.  A resample is a weighting, how often
-each customer was drawn, so a model's scores are sorted once for all resamples.  Two models are compared under the same weightings,
-which takes out what they have in common; draw once per household and use the same draws in every window of a backtest.
+each customer was drawn, so a model's scores are sorted once for all resamples.  Two models are compared under the same
+weightings, which takes out what they have in common; draw once per household and use the same draws in every window.
 """
 
 from dataclasses import dataclass
