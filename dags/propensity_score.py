@@ -2,7 +2,7 @@
 ### Score every customer of each region, and publish
 
 **When:** daily; when a new champion is announced; and by hand.  **Work, for each region:** check the landed events → build
-features → score with the champion → check the scores → publish to the scores table and the database.
+features → score with the champion → measure drift → check the scores → publish to the scores table and the database.
 
 | parameter | meaning |
 |---|---|
@@ -71,8 +71,9 @@ with DAG(
         features = job("features", {**here, **window}, pool=SPARK)
         score = job("score", {**here, **model, **redo}, pool=SPARK)
         staged = {"run_id": score.told("run_id")}
+        drift = job("drift", {**here, **staged, **model, **redo})  # and its gate, where one is set
         gate_scores = job("gate", {"stage": "scores", **here, **window, **staged}, task_id="gate_scores")
         publish = job("publish", {**here, **staged, **redo}, pool=SPARK, outlets=[SCORES])
-        chain(champion, gate_events, features, score, gate_scores, publish)
+        chain(champion, gate_events, features, score, drift, gate_scores, publish)
 
     each_region.expand(region=run)

@@ -13,7 +13,7 @@ from propensity.errors import ConfigError, DataError
 from propensity.events.landing import manifest_path
 from propensity.features.windows import needed_dates, training_cutoffs
 from propensity.quality.gate import STAGES, Subject, check
-from propensity.quality.rows import Examples, Row, event_rows, feature_rows, label_rows, score_rows
+from propensity.quality.rows import Examples, Row, drift_rows, event_rows, feature_rows, label_rows, score_rows
 from propensity.quality.staged import read_staged
 from propensity.storage import Lake
 
@@ -44,7 +44,9 @@ def collect(lake: Lake, subject: Subject, arguments: argparse.Namespace) -> tupl
     if subject.stage == "labels":
         return label_rows(lake, region, [d.isoformat() for d in training_cutoffs(lake.config, day)])
     if not arguments.run_id:
-        raise ConfigError("the scores gate needs --run-id", do="pass on the run_id that jobs/score.py printed")
+        raise ConfigError(f"the {subject.stage} gate needs --run-id", do="pass on the run_id that jobs/score.py printed")
+    if subject.stage == "drift":
+        return drift_rows(lake, region, day.isoformat(), arguments.run_id)
     staged = read_staged(lake.config, arguments.run_id, region, day.isoformat())
     return score_rows(lake, staged.files, region, staged.score_date, staged.run_id)
 
@@ -63,7 +65,7 @@ def main() -> int:
     arguments = parser(__doc__, purpose=True)
     arguments.add_argument("--stage", required=True, choices=STAGES, help="what is judged")
     arguments.add_argument("--landing", help="the landing to judge and to commit (events)")
-    arguments.add_argument("--run-id", help="the run of scores to judge (scores)")
+    arguments.add_argument("--run-id", help="the run of scores to judge (scores, drift)")
     return run_job(arguments, body)
 
 

@@ -122,7 +122,7 @@ def stages(tasks: list[dict[str, Any]]) -> list[str]:
 
 ORDER = (
     "champion", "gate_events", "features", "gate_features", "labels", "gate_labels", "train", "evaluate", "promote",
-    "score", "gate_scores", "publish",
+    "score", "drift", "gate_scores", "publish",
 )  # fmt: skip
 
 

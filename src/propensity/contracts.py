@@ -142,4 +142,27 @@ CHAMPIONS = TableContract(
 )
 """The champion pointer with its history."""
 
-ALL_TABLES = (TOKENS, ACTIVITY, LANDED, FEATURES, LABELS, SCORES, CHAMPIONS)
+DRIFT = TableContract(
+    "drift",
+    ("region", "score_date"),
+    (
+        ("measure", pa.string()),  # one of DRIFT_MEASURES
+        ("group", pa.string()),  # what it is of: all, purchase.category.count_28, purchase.category, prior
+        ("value", pa.float64()),  # on the day, in the measure's own unit
+        ("reference", pa.float64()),  # the same in the training window; null where there is no such thing
+        ("at_least", pa.float64()),  # the bounds that the suite sets; null when not gated
+        ("at_most", pa.float64()),
+        ("run_id", pa.string()),
+        ("model_version", pa.string()),
+    ),
+    ("region", "score_date", "measure", "group"),
+)
+"""How a scored day differs from the window that its model learned from: one row a measure and group."""
+
+DRIFT_MEASURES = (
+    "unknown_share", "field_unknown_share", "coverage", "entries_per_customer", "entries_psi", "value_psi", "score_psi",
+    "top_score_psi", "expected_acts", "expected_acts_ratio", "source_share", "customers", "customers_ratio", "days_since_landed",
+    "days_since_event", "champion_age_days",
+)  # fmt: skip
+
+ALL_TABLES = (TOKENS, ACTIVITY, LANDED, FEATURES, LABELS, SCORES, CHAMPIONS, DRIFT)

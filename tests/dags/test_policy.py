@@ -33,7 +33,7 @@ def test_there_are_two_dags_and_each_explains_itself(dags):
 
 
 def test_every_task_has_an_owner_retries_and_a_timeout(tasks):
-    assert len(tasks) == 20
+    assert len(tasks) == 21
     for task in tasks:
         assert task.owner == OWNER, task.task_id
         assert task.retries == 2, task.task_id

@@ -239,3 +239,5 @@ class Quality(Frozen):
     features: tuple[Expectation, ...]
     labels: tuple[Expectation, ...]
     scores: tuple[Expectation, ...]
+    drift: tuple[Expectation, ...] = ()
+    """How far a scored day may lie from the training window; empty: drift is measured and stops nothing."""

@@ -14,10 +14,12 @@ from propensity.config import Config
 from propensity.contracts import FEATURES, SCORES
 from propensity.engine.buckets import map_buckets
 from propensity.errors import BundleError
+from propensity.features import tokens
 from propensity.features.csr import SparseBatch, from_arrow
 from propensity.features.store import committed
+from propensity.models.distributions import DayCounter, Groups, groups_of, known_features
 from propensity.quality.staged import StagedScores, staged_path, write_staged
-from propensity.quality.statistics import score_statistics
+from propensity.quality.statistics import DISTRIBUTIONS, score_statistics
 from propensity.storage import DataFile, Lake
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 BATCH = 1024
 """Users scored at once: the (users, categories) matrix stays in the processor's cache."""
+COUNTED = 32 * BATCH
+"""Users of a file that are counted for the drift table, in batches evenly spread: all would take a fifth of the scoring."""
+FORMAT = 2
+"""Part of the run's id; counts up when the files or what their footers count change, so that no older one is taken for done."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class _Run:
     run_id: str
     partition: Mapping[str, str]
     champion: Champion
+    groups: Groups
     force: bool
 
 
@@ -59,7 +66,7 @@ def score_region(lake: Lake, region: str, date: dt.date, champion: Champion, for
     finished = [file for file in done if file is not None]
     if not force and len(finished) == len(names) and staged_path(lake.config, run_id).is_file():
         return StagedScores(run_id, **partition, model_version=champion.version, files=tuple(finished)), True
-    run = _Run(lake, run_id, partition, champion, force)
+    run = _Run(lake, run_id, partition, champion, groups_of(lake.config, tokens.load(lake)), force)
     files = map_buckets(lake.config, _score, features, run, f"{region}: buckets scored")
     staged = StagedScores(run_id, **partition, model_version=champion.version, files=tuple(files))
     write_staged(lake.config, staged)
@@ -67,7 +74,8 @@ def score_region(lake: Lake, region: str, date: dt.date, champion: Champion, for
 
 
 def _run_id(lake: Lake, region: str, date: dt.date, champion: Champion, features: list[DataFile]) -> str:
-    parts = [region, date.isoformat(), champion.version, champion.digest, lake.config.models.top_k, [f.path for f in features]]
+    model = [champion.version, champion.digest, lake.config.models.top_k]
+    parts = [FORMAT, region, date.isoformat(), *model, [f.path for f in features]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 
@@ -102,9 +110,16 @@ def _score(features: DataFile, run: _Run) -> DataFile:
         return done
     model = _model(run.champion, lake.config)
     rows = lake.read(FEATURES.name, features).combine_chunks()
-    parts = [_table(lake, run, users, model.score(batch, lake.config.models.top_k)) for users, batch in _batches(rows)]
-    table = pa.concat_tables([SCORES.file_schema(lake.user_type).empty_table(), *parts]).combine_chunks()
-    return lake.write(SCORES, run.partition, name, table, score_statistics(table))
+    counter = DayCounter(run.groups, known_features(model))
+    parts = [SCORES.file_schema(lake.user_type).empty_table()]
+    step = max(-(-rows.num_rows // COUNTED), 1)
+    for number, (users, batch) in enumerate(_batches(rows)):
+        scores = model.score(batch, lake.config.models.top_k)
+        if number % step == 0:
+            counter.add(batch, scores)
+        parts.append(_table(lake, run, users, scores))
+    table = pa.concat_tables(parts).combine_chunks()
+    return lake.write(SCORES, run.partition, name, table, {**score_statistics(table), DISTRIBUTIONS: counter.counts()})
 
 
 def _batches(rows: pa.Table) -> Iterator[tuple[pa.Array, SparseBatch]]:

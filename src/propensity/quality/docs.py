@@ -115,6 +115,8 @@ def _statistics(rows: Sequence[Row]) -> str:
 
 
 def _value(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
         return f"{value:.5g}"
     return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -16,7 +16,7 @@ from propensity.errors import MAX_EXAMPLES, ConfigError, GateError
 from propensity.quality.files import locked, write_atomically
 from propensity.quality.rows import Row
 
-STAGES = ("events", "features", "labels", "scores")
+STAGES = ("events", "features", "labels", "drift", "scores")
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 FORMAT = "2"
 """Part of the digest; counts up when verdicts or their pages change, so that older ones are made again."""

@@ -7,9 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from propensity.contracts import FEATURES, LABELS, TableContract
+from propensity.contracts import DRIFT, DRIFT_MEASURES, FEATURES, LABELS, TableContract
 from propensity.errors import MAX_EXAMPLES, DataError
+from propensity.quality.statistics import DISTRIBUTIONS
 from propensity.storage import DataFile, Lake
+
+APART = {"examples", DISTRIBUTIONS}
+"""What a footer has besides numbers of the little table."""
 
 Row = dict[str, Any]
 Examples = dict[str, list[str]]
@@ -65,6 +69,23 @@ def score_rows(lake: Lake, files: Sequence[DataFile], region: str, date: str, ru
     return [row | whole for row in rows], examples
 
 
+def drift_rows(lake: Lake, region: str, date: str, run_id: str) -> tuple[list[Row], Examples]:
+    """Return the drift table's rows of a day, one a group with a column a measure; what a group does not have is None.
+
+    The group of everything comes first.  Raise DataError when the day was not measured for that run.
+    """
+    table = lake.read_rows(DRIFT, region=region, score_date=date)
+    found = [entry for entry in table.to_pylist() if entry["run_id"] == run_id]
+    if not found:
+        do = "run jobs/drift.py for this run first"
+        raise DataError("the drift of this run was not measured", where=f"{region}, {date}, run {run_id}", do=do)
+    rows: dict[str, Row] = {}
+    for entry in sorted(found, key=lambda e: e["group"] != "all"):
+        row = rows.setdefault(entry["group"], {"part": entry["group"], **dict.fromkeys(DRIFT_MEASURES)})
+        row[entry["measure"]] = entry["value"]
+    return list(rows.values()), {}
+
+
 def _file_rows(lake: Lake, contract: TableContract, region: str, dates: Iterable[str]) -> tuple[list[Row], Examples]:
     wanted = set(dates)
     committed = [f for f in lake.files(contract, region=region) if f.partition["score_date"] in wanted]
@@ -98,7 +119,7 @@ def _rows_of(files: Sequence[DataFile]) -> tuple[list[Row], Examples]:
             raise DataError("no statistics in the footer", where=file.path, do="run this step again with --force")
         date = file.partition["score_date"]
         part = f"{date} {file.path.rsplit('/', 1)[-1].removesuffix('.parquet')}"
-        rows.append({"part": part, "date": date, **{k: v for k, v in file.stats.items() if k != "examples"}})
+        rows.append({"part": part, "date": date, **{k: v for k, v in file.stats.items() if k not in APART}})
         for check, found in file.stats.get("examples", {}).items():
             examples[check] = [*examples.get(check, []), *found][:MAX_EXAMPLES]
     return rows, examples

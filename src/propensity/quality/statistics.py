@@ -18,6 +18,9 @@ from propensity.features.csr import IntArray, OffsetArray, SparseBatch
 NAMED_AT_MOST = 1000
 """Of so many bad entries, the first ones, examples are chosen: a broken table must not cost a name for each row."""
 
+DISTRIBUTIONS = "distributions"
+"""Under this key a score file's footer has what its customers' features and scores look like, for the drift table."""
+
 BoolArray = npt.NDArray[np.bool_]
 Statistics = dict[str, Any]
 
