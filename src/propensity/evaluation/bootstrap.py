@@ -5,15 +5,15 @@ each customer was drawn, so a model's scores are sorted once for all resamples. 
 weightings, which takes out what they have in common; draw once per household and use the same draws in every window.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.evaluation.bootstrap_kernel import ACTED, ENDS, areas, curves
+from propensity.evaluation.bootstrap_kernel import ACTED, ENDS, LANES, areas, curves
 from propensity.features.csr import FloatArray
 from propensity.models.metrics import Mask, top_precision
-from propensity.pipeline.kernels import usable
 
 MEASURES = ("macro_auc", "micro_auc", "micro_ap", "recall_at_half", "recall_at_70", "precision_at_10")
 """The figures of metrics.Judgement that can be resampled."""
@@ -50,9 +50,12 @@ def resampled(
     """
     by_category = resampled_areas(targets, scores, weights, min_positives, mask)
     ranked = rank(targets, scores, mask)
-    points = np.empty((len(weights), 4))
-    curves(ranked.customers, ranked.marks, usable(weights), 0.5, 0.7, points)
-    micro = dict(zip(("micro_auc", "micro_ap", "recall_at_half", "recall_at_70"), points.T, strict=True))
+    points = np.empty((4, len(weights)))
+    for lanes, part in _lanes(weights):
+        side = np.empty((4, LANES))
+        curves(ranked.customers, ranked.marks, part, 0.5, 0.7, side)
+        points[:, lanes] = side[:, : len(weights[lanes])]
+    micro = dict(zip(("micro_auc", "micro_ap", "recall_at_half", "recall_at_70"), points, strict=True))
     precisions = top_precision(targets, scores, mask)
     told = ~np.isnan(precisions)
     drawn = weights[:, told]
@@ -71,8 +74,20 @@ def resampled_areas(
     customers = np.concatenate([column.customers for column in columns])
     marks = np.concatenate([column.marks for column in columns])
     result = np.empty((len(weights), len(columns)))
-    areas(starts, customers, marks, usable(weights), min_positives, result)
+    for lanes, part in _lanes(weights):
+        side = np.empty((len(columns), LANES))
+        areas(starts, customers, marks, part, min_positives, side)
+        result[lanes] = side[:, : len(weights[lanes])].T
     return result
+
+
+def _lanes(weights: Weights) -> Iterator[tuple[slice, Values]]:
+    """Yield the resamples (R, N) some at a time, and their weights as the kernels take them: (N, LANES), the last filled up."""
+    for start in range(0, len(weights), LANES):
+        lanes = slice(start, min(start + LANES, len(weights)))
+        part = np.zeros((weights.shape[1], LANES))
+        part[:, : len(weights[lanes])] = weights[lanes].T
+        yield lanes, part
 
 
 def rank(targets: FloatArray, scores: FloatArray, mask: Mask | None = None) -> Ranked:
