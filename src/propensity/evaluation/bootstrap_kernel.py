@@ -20,43 +20,46 @@ LANES = 16
 def curves(customers: Any, marks: Any, weights: Any, low: float, high: float, result: Any) -> None:
     """Write for every lane the area under the ROC curve, average precision and two recalls to `result` (4, LANES).
 
-    `customers`, `marks` (P,) of all pairs, `weights` (N, LANES) float64; the recalls are the highest at precision `low` and `high`
-    or better.  Average precision is the sum over the curve's points of (gain in recall) x precision, as scikit-learn has it.
+    `customers`, `marks` (P,) of all pairs, `weights` (N, LANES) float64; the recalls are the highest at precision `low` or better
+    and `high` or better.  Average precision is the sum over the curve's points of (gain in recall) x precision, as scikit-learn
+    has it.
     """
-    found, missed, area, average = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    run_found, run_missed, at_low, at_high = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    acted = False
+    run, found, missed = np.zeros((2, LANES)), np.zeros(LANES), np.zeros(LANES)
+    result[:] = 0.0
+    acted = 0
     for i in range(len(customers)):
-        if marks[i] & ACTED:
-            for k in range(LANES):
-                run_found[k] += weights[customers[i], k]
-            acted = True
-        else:
-            for k in range(LANES):
-                run_missed[k] += weights[customers[i], k]
+        kind = marks[i] & ACTED
+        acted |= kind
+        for k in range(LANES):
+            run[kind, k] += weights[customers[i], k]
         if marks[i] & ENDS:
             for k in range(LANES):
-                area[k] += run_missed[k] * (found[k] + 0.5 * run_found[k])
-                found[k] += run_found[k]
-                missed[k] += run_missed[k]
-                run_missed[k] = 0.0
+                result[0, k] += run[0, k] * (found[k] + 0.5 * run[1, k])
+                found[k] += run[1, k]
+                missed[k] += run[0, k]
+                run[0, k] = 0.0
             if acted:
-                for k in range(LANES):
-                    if run_found[k] > 0:
-                        precision = found[k] / (found[k] + missed[k])
-                        average[k] += run_found[k] * precision
-                        if precision >= low:
-                            at_low[k] = found[k]
-                        if precision >= high:
-                            at_high[k] = found[k]
-                    run_found[k] = 0.0
-                acted = False
+                point(run, found, missed, low, high, result)
+            acted = 0
     for k in range(LANES):
-        told = found[k] > 0
-        result[0, k] = area[k] / (found[k] * missed[k]) if told and missed[k] > 0 else np.nan
-        result[1, k] = average[k] / found[k] if told else np.nan
-        result[2, k] = at_low[k] / found[k] if told else np.nan
-        result[3, k] = at_high[k] / found[k] if told else np.nan
+        told = found[k] if found[k] > 0 else np.nan
+        result[0, k] = result[0, k] / (told * missed[k]) if missed[k] > 0 else np.nan
+        for measure in range(1, 4):
+            result[measure, k] /= told
+
+
+@compiled
+def point(run: Any, found: Any, missed: Any, low: float, high: float, result: Any) -> None:
+    """Add a point of the precision-recall curve, where a run (2, LANES) with pairs acted on ends, and begin another run."""
+    for k in range(LANES):
+        if run[1, k] > 0:
+            precision = found[k] / (found[k] + missed[k])
+            result[1, k] += run[1, k] * precision
+            if precision >= low:
+                result[2, k] = found[k]
+            if precision >= high:
+                result[3, k] = found[k]
+        run[1, k] = 0.0
 
 
 @compiled
@@ -65,24 +68,19 @@ def areas(starts: Any, customers: Any, marks: Any, weights: Any, min_positives: 
 
     Category c's pairs, by falling score, are those from `starts[c]` to `starts[c + 1]` of `customers`, `marks` (P,).
     """
-    found, missed, area = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    run_found, run_missed = np.zeros(LANES), np.zeros(LANES)
+    run, found, missed, area = np.zeros((2, LANES)), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
     for c in range(len(starts) - 1):
         found[:], missed[:], area[:] = 0.0, 0.0, 0.0
         for i in range(starts[c], starts[c + 1]):
-            if marks[i] & ACTED:
-                for k in range(LANES):
-                    run_found[k] += weights[customers[i], k]
-            else:
-                for k in range(LANES):
-                    run_missed[k] += weights[customers[i], k]
+            kind = marks[i] & ACTED
+            for k in range(LANES):
+                run[kind, k] += weights[customers[i], k]
             if marks[i] & ENDS:
                 for k in range(LANES):
-                    area[k] += run_missed[k] * (found[k] + 0.5 * run_found[k])
-                    found[k] += run_found[k]
-                    missed[k] += run_missed[k]
-                    run_missed[k] = 0.0
-                    run_found[k] = 0.0
+                    area[k] += run[0, k] * (found[k] + 0.5 * run[1, k])
+                    found[k] += run[1, k]
+                    missed[k] += run[0, k]
+                run[:] = 0.0
+        enough = np.maximum(float(min_positives), 1.0)
         for k in range(LANES):
-            told = found[k] > 0 and found[k] >= min_positives and missed[k] > 0
-            result[c, k] = area[k] / (found[k] * missed[k]) if told else np.nan
+            result[c, k] = area[k] / (found[k] * missed[k]) if found[k] >= enough and missed[k] > 0 else np.nan
