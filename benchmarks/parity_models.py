@@ -13,10 +13,12 @@ from propensity.config import Config, load_config
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.models import field_embedding_network, network_predictor
 from propensity.models.boosting import BoostingPredictor, matrix
+from propensity.models.calibrated import CalibratedPredictor
+from propensity.models.calibration import Calibration
 from propensity.models.field_embedding import FieldEmbeddingPredictor
 from propensity.models.propensity import PropensityPredictor
 from propensity.models.versions import bundle_folder
-from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.predictor import Raw, SparsePredictor, source_of
 from propensity.pipeline.transformer import Tensors
 
 UNDIVIDED = ROOT / "benchmarks" / "undivided"
@@ -56,6 +58,8 @@ def _train(conf: Path) -> Path:
 
 def training_code(predictor: SparsePredictor) -> SparsePredictor:
     """Return the same model as training computes it; raise TypeError for a family that is not trained here."""
+    if isinstance(predictor, CalibratedPredictor):
+        return CalibratedInTraining(training_code(predictor.inner), predictor.calibration)
     if isinstance(predictor, PropensityPredictor):
         return network_predictor.trained(predictor)
     if isinstance(predictor, FieldEmbeddingPredictor):
@@ -63,6 +67,33 @@ def training_code(predictor: SparsePredictor) -> SparsePredictor:
     if isinstance(predictor, BoostingPredictor):
         return BoostedInTraining(predictor)
     raise TypeError(f"{type(predictor).__name__} has no training code here")
+
+
+class CalibratedInTraining(SparsePredictor):
+    """A model in training and its calibration as it was fitted: numpy, all rows at once."""
+
+    def __init__(self, model: SparsePredictor, calibration: Calibration) -> None:
+        self.model, self.calibration = model, calibration
+        self.kind = model.kind
+
+    @property
+    def categories(self) -> IntArray:
+        """Return the categories' token ids (C,), ascending."""
+        return self.model.categories
+
+    def raw(self, many: SparseBatch) -> Raw:
+        """Return the calibrated logits (B, C); a row without a known feature keeps the popularity logits."""
+        raw = self.model.raw(many)
+        calibrated = raw.logits * self.calibration.slope + self.calibration.offset
+        return Raw(np.where(raw.known[:, None], calibrated, raw.logits), raw.source)
+
+    def tensors(self) -> Tensors:
+        """Return every array that the bundle keeps."""
+        return self.model.tensors()
+
+    def describe(self) -> Mapping[str, object]:
+        """Return what the manifest says about the model."""
+        return self.model.describe()
 
 
 class BoostedInTraining(SparsePredictor):
@@ -88,7 +119,7 @@ class BoostedInTraining(SparsePredictor):
         table.set_base_margin(prior)
         margins = np.asarray(self.booster.predict(table, output_margin=True), np.float32).reshape(prior.shape)
         known = np.diff(rows.offsets) > 0
-        return Raw(np.where(known[:, None], margins, prior), known)
+        return Raw(np.where(known[:, None], margins, prior), source_of(known))
 
     def tensors(self) -> Tensors:
         """Return every array that the bundle keeps."""

@@ -124,9 +124,12 @@ SCORES = TableContract(
 )
 """The K likeliest categories of each customer with their probabilities.
 
-`score_source` is ``model``, or ``prior`` for a customer none of whose features the model knows."""
+`score_source` is one of :data:`SCORE_SOURCES`."""
 
-SCORE_SOURCES = ("model", "prior")
+SCORE_SOURCES = ("prior", "profile", "model")
+"""How much was known of the customer.  ``prior``: no feature that the model knows, so the region's popularity speaks.
+``profile``: known features, but no own history in any category of the model.  ``model``: both.  A model without a history path
+knows no ``profile``."""
 
 CHAMPIONS = TableContract(
     "champions",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from propensity.errors import BundleError
 from propensity.features.csr import SparseBatch
 from propensity.models.boosting import BASE_SCORE, FILE, BoostingPredictor, from_bundle, matrix
+from propensity.models.calibrated import uncalibrated
 from propensity.models.recipe import train
 from propensity.pipeline.bundle import load_bundle
 from tests.contract.predictors import PredictorContract, singles
@@ -28,6 +29,7 @@ class TestManyCategories(PredictorContract):
         return family("xgboost", self.single).folder
 
     def test_it_scores_what_xgboost_itself_says(self, predictor: BoostingPredictor, batch: SparseBatch) -> None:
+        predictor = uncalibrated(predictor)
         booster = xgb.Booster(model_file=bytearray(predictor.model))
         rows = predictor.features.dense_rows(batch)[0]
         table = xgb.DMatrix(matrix(rows, len(predictor.features)))

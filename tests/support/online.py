@@ -16,6 +16,7 @@ from propensity.config import load_config
 from propensity.contracts import SCORES
 from propensity.engine import scoring
 from propensity.models import registry
+from propensity.models.calibrated import uncalibrated
 from propensity.models.encoding import Encoder
 from propensity.models.history import HistoryEncoder
 from propensity.models.loading import load_pipeline
@@ -58,7 +59,7 @@ def add_version(lake: Lake, version: str, shift: float = 0.0, categories: int | 
     """Save another version: logits shifted, or with the first `categories` only; return its digest."""
     made = shared()[1]
     bundle, pipeline = load_bundle(made.folder), load_pipeline(made.folder)
-    predictor = pipeline.predictor
+    predictor = uncalibrated(pipeline.predictor)
     assert isinstance(predictor, PropensityPredictor)
     weights, history = dict(predictor.weights), predictor.encoder.history
     for name in ("output.bias", "prior"):

@@ -12,7 +12,7 @@ from propensity.pipeline.decayed_counts import DecayedCounts
 from propensity.pipeline.lookup import VocabularyLookup
 from propensity.pipeline.numeric import Clip, Decay, DropZeros, Log1p
 from propensity.pipeline.pipeline import Step
-from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.predictor import MODEL, Raw, SparsePredictor
 from propensity.pipeline.standardise import Standardise
 from propensity.pipeline.text import Normalise, Tokenise, TruncateOrPad
 from propensity.pipeline.transformer import Record, Tensors
@@ -136,7 +136,7 @@ class Same(SparsePredictor):
         return np.arange(3, dtype=np.int32)
 
     def raw(self, many: SparseBatch) -> Raw:
-        return Raw(np.full((len(many), 3), self.logit, np.float32), np.ones(len(many), bool))
+        return Raw(np.full((len(many), 3), self.logit, np.float32), np.full(len(many), MODEL))
 
     def describe(self) -> dict[str, object]:
         return {"shape": {"features": 0, "categories": 3}}

@@ -10,7 +10,7 @@ from tests.support.sparse import to_batch
 
 from propensity.pipeline import explain as module
 from propensity.pipeline.explain import FeatureNames, explain
-from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.predictor import Raw, SparsePredictor, source_of
 from propensity.pipeline.vectoriser import Block, Name, Vectoriser
 
 WIDTH = 64
@@ -40,7 +40,7 @@ class Wavy(SparsePredictor):
             for i, v in zip(row.indices, row.values, strict=True):
                 total += self.inner[i] * v
             logits[b] = np.tanh(total) @ self.outer - np.float32(1)
-        return Raw(logits, np.diff(many.offsets) > 0)
+        return Raw(logits, source_of(np.diff(many.offsets) > 0))
 
     def describe(self):
         return {}
@@ -69,7 +69,7 @@ class Linear(Wavy):
 
     def raw(self, many):
         logits = np.array([[many.rows(b, b + 1).values.sum() - 1] for b in range(len(many))], np.float32).reshape(-1, 1)
-        return Raw(logits, np.diff(many.offsets) > 0)
+        return Raw(logits, source_of(np.diff(many.offsets) > 0))
 
 
 def test_a_linear_model_gives_each_word_the_sum_of_its_features_largest_first():

@@ -41,7 +41,8 @@ def learn(task: Task) -> Learned:
     best = booster[: booster.best_iteration + 1]
     predictor = BoostingPredictor(features, categories, prior, bytes(best.save_raw("ubj")))
     figures = [{"epoch": n, "macro_auc": float(auc)} for n, auc in enumerate(course["validation"]["macro_auc"], 1)]
-    return Learned(predictor, {"epochs": booster.best_iteration + 1, "choosing": figures, "device": "cpu"})
+    seen = predictor.logits(validation.encoded.sparse)
+    return Learned(predictor, {"epochs": booster.best_iteration + 1, "choosing": figures, "device": "cpu"}, seen)
 
 
 def parameters(models: Models) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from propensity.features.csr import FloatArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
 from propensity.models.history import HistoryEncoder, Pairs
+from propensity.pipeline.predictor import MODEL, PRIOR, PROFILE, SourceArray
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Encoded:
     def known(self) -> npt.NDArray[np.bool_]:
         """Return (B,): whether the model knows any feature of the user."""
         return (np.diff(self.sparse.offsets) > 0) | (np.diff(self.pairs.offsets) > 0)
+
+    def source(self) -> SourceArray:
+        """Return (B,) what the two-path network's scores come from, as positions in SCORE_SOURCES."""
+        return np.where(np.diff(self.pairs.offsets) > 0, MODEL, np.where(self.known(), PROFILE, PRIOR))
 
     def take(self, order: npt.NDArray[np.int64]) -> "Encoded":
         """Return the users at positions `order`, in that order."""

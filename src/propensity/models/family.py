@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from propensity.config import Config
+from propensity.features.csr import FloatArray
 from propensity.features.tokens import Vocabulary
 from propensity.models.data import Examples
 from propensity.models.encoding import Encoder
@@ -40,3 +41,5 @@ class Learned:
     predictor: SparsePredictor
     training: Mapping[str, Any]
     """For the manifest, without times: `epochs`, the passes or rounds that were kept, and `choosing`, one entry a pass."""
+    validation: FloatArray
+    """(N, C) logits of the newest window's customers, by a model that did not learn from that window; calibration does."""

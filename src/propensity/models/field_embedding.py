@@ -16,7 +16,7 @@ from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
 from propensity.pipeline.bundle import Bundle
 from propensity.pipeline.kernels import compiled, dense, positions, rectify, usable
-from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.predictor import Raw, SparsePredictor, source_of
 from propensity.pipeline.transformer import Tensors
 
 KIND = "field_embedding"
@@ -128,7 +128,7 @@ class FieldEmbeddingPredictor(SparsePredictor):
         logits = np.empty((len(many), len(self.categories)), np.float32)
         known = np.empty(len(many), np.bool_)
         score_rows(usable(many.indices), usable(many.values), usable(many.offsets), self._compiled, logits, known)
-        return Raw(logits, known)
+        return Raw(logits, source_of(known))
 
     def tensors(self) -> Tensors:
         """Return every array that the bundle keeps."""

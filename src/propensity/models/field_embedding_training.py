@@ -20,7 +20,7 @@ from propensity.models.field_embedding_network import (
     to_bags,
 )
 from propensity.models.raw_features import raw_names
-from propensity.models.training import Loop, reproducible
+from propensity.models.training import Loop, predict, reproducible
 
 HISTORY = False
 
@@ -46,7 +46,7 @@ def learn(task: Task) -> Learned:
         optimiser = torch.optim.AdamW(network.parameters(), mine.learning_rate, weight_decay=mine.weight_decay, fused=True)
         fit = loop.run(network, optimiser, examples, validation, mine.max_epochs)
     predictor = FieldEmbeddingNetworkPredictor(fit.network, features, categories, names, field).scorer()
-    return Learned(predictor, {"epochs": fit.best(), "choosing": fit.course()})
+    return Learned(predictor, {"epochs": fit.best(), "choosing": fit.course()}, predict(fit.network, inputs, validation))
 
 
 def _by_field(examples: Examples, field: IntArray) -> Examples:

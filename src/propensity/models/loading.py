@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from propensity.errors import BundleError, DataError, MachineError
+from propensity.models.calibrated import bare, restored
 from propensity.pipeline.bundle import Bundle, load_bundle, refusing, replay_golden
 from propensity.pipeline.pipeline import Pipeline
 from propensity.pipeline.predictor import SparsePredictor
@@ -48,5 +49,5 @@ def predictor_of(bundle: Bundle) -> SparsePredictor:
         do = "install what requirements.txt lists"
         raise MachineError(f"{bundle.kind} cannot be loaded: {error}", where=str(bundle.path), do=do) from None
     with refusing("the model", bundle.path):
-        predictor: SparsePredictor = family.from_bundle(bundle)
-    return predictor
+        predictor: SparsePredictor = family.from_bundle(bare(bundle))
+        return restored(bundle, predictor)

@@ -6,7 +6,7 @@ import numpy as np
 
 from propensity.features.csr import FloatArray, IntArray, SparseBatch
 from propensity.models.feature_map import FeatureMap
-from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.predictor import Raw, SparsePredictor, source_of
 
 
 class MappedPredictor(SparsePredictor):
@@ -30,7 +30,7 @@ class MappedPredictor(SparsePredictor):
         logits = np.tile(self.prior, (len(many), 1))
         if known.any():
             logits[known] = self.logits(rows)[known]
-        return Raw(logits, known)
+        return Raw(logits, source_of(known))
 
     @abstractmethod
     def logits(self, rows: SparseBatch) -> FloatArray:

@@ -35,7 +35,7 @@ class NetworkPredictor(SparsePredictor):
             logits = self.network(to_tensors(encoded))
             if not known.all():
                 logits[torch.from_numpy(~known)] = self.network.prior
-        return Raw(logits.numpy(), known)
+        return Raw(logits.numpy(), encoded.source())
 
     def scorer(self) -> PropensityPredictor:
         """Return the predictor with these weights that scores, and is saved."""

@@ -1,99 +1,110 @@
-"""Slopes and offsets of many logistic regressions at once: penalised maximum likelihood by Newton's method."""
+"""Slopes and offsets of many logistic regressions: penalised maximum likelihood by Newton's method, compiled."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from propensity.features.csr import FloatArray
+from propensity.pipeline.kernels import compiled
 
 Doubles = npt.NDArray[np.float64]
 
 SLOWEST = 0.1
-"""No category's slope falls below that share of the pooled one: calibrating never turns an order round."""
+"""No slope falls below that share of the one it starts from: calibrating never turns an order round."""
 STEPS = 60
 """Newton steps at most; ten are enough but for the strangest data."""
+HALVINGS = 30
 ENOUGH = 1e-7
 """A step that small is the last."""
+LEAST = 1e-12
+"""Weight of a pair at least, so that a category without any doubt has a centre, too."""
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Inverse variances of the prior around the pooled parameters: how many observations of weight 1 it is worth."""
+    """Inverse variances of the prior around slope 1 and offset 0: how many observations of weight 1 it is worth."""
 
     slope: float
     offset: float
 
 
-def newton(targets: FloatArray, start: Doubles, strength: Strength) -> tuple[Doubles, Doubles, Doubles]:
-    """Return (s, d, m), (C,) each: the best logits are ``start + s (start - m) + d``; s and d are 0 where nothing is told.
+def newton(targets: FloatArray, start: FloatArray | Doubles, strength: Strength) -> tuple[Doubles, Doubles, Doubles]:
+    """Return (s, d, m), (C,) each: the best logits are ``start + s (start - m) + d``, for targets and start (N, C).
 
-    m is where the data weigh, so that slope and offset hardly depend on each other.
+    m is where the data weigh, so that slope and offset hardly depend on each other.  s and d are 0 where nothing is told.
     """
-    weight = _weights(_sigmoid(start))
-    centre = (weight * start).sum(0) / weight.sum(0)
-    inputs = start - centre
-    slope, offset = np.zeros(start.shape[1]), np.zeros(start.shape[1])
-    loss = _penalised(targets, start, slope, offset, strength)
+    found = np.zeros((3, start.shape[1]))
+    for column in range(start.shape[1]):
+        mine, acted = start[:, column].astype(np.float64), targets[:, column].astype(np.float64)
+        found[:, column] = _fit(acted, mine, strength.slope, strength.offset)
+    return found[0], found[1], found[2]
+
+
+@compiled
+def _fit(targets: Any, start: Any, hold_slope: float, hold_offset: float) -> Any:
+    """Return one regression's slope, offset and centre."""
+    centre = _centre(start)
+    slope, offset = 0.0, 0.0
+    loss = _loss(targets, start, centre, slope, offset, hold_slope, hold_offset)
     for _ in range(STEPS):
-        direction = _direction(targets, start, inputs, (slope, offset), strength)
-        step, loss = _descend(targets, start, inputs, (slope, offset), direction, loss, strength)
-        slope, offset = slope + step[0], offset + step[1]
-        if max(np.abs(step[0]).max(), np.abs(step[1]).max()) < ENOUGH:
+        more, up = _direction(targets, start, centre, slope, offset, hold_slope, hold_offset)
+        following = _loss(targets, start, centre, slope + more, offset + up, hold_slope, hold_offset)
+        halvings = 0
+        while following > loss + 1e-12 * abs(loss) and halvings < HALVINGS:
+            more, up = more / 2, up / 2
+            following = _loss(targets, start, centre, slope + more, offset + up, hold_slope, hold_offset)
+            halvings += 1
+        slope, offset, loss = slope + more, offset + up, following
+        if abs(more) < ENOUGH and abs(up) < ENOUGH:
             break
-    return slope, offset, centre
+    return np.array([slope, offset, centre])
 
 
+@compiled
+def _share(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))
+
+
+@compiled
+def _centre(start: Any) -> float:
+    total, weights = 0.0, 0.0
+    for i in range(len(start)):
+        share = _share(start[i])
+        weight = max(share * (1.0 - share), LEAST)
+        total += weight * start[i]
+        weights += weight
+    return total / weights
+
+
+@compiled
 def _direction(
-    targets: FloatArray, start: Doubles, inputs: Doubles, at: tuple[Doubles, Doubles], strength: Strength
-) -> tuple[Doubles, Doubles]:
+    targets: Any, start: Any, centre: float, slope: float, offset: float, hold_slope: float, hold_offset: float
+) -> tuple[float, float]:
     """Return Newton's step; the slope stays at its bound where it would fall below."""
-    slope, offset = at
-    share = _sigmoid(start + slope * inputs + offset)
-    weight, wrong = _weights(share), share - targets
-    gradient_slope = (wrong * inputs).sum(0) + strength.slope * slope
-    gradient_offset = wrong.sum(0) + strength.offset * offset
-    cross = (weight * inputs).sum(0)
-    curve_slope, curve_offset = (weight * inputs**2).sum(0) + strength.slope, weight.sum(0) + strength.offset
-    determinant = curve_slope * curve_offset - cross**2
-    step_slope = -(curve_offset * gradient_slope - cross * gradient_offset) / determinant
-    step_slope = np.maximum(step_slope, SLOWEST - 1 - slope)
-    return step_slope, -(gradient_offset + cross * step_slope) / curve_offset
+    gradient, rise = hold_slope * slope, hold_offset * offset
+    bend, cross, weights = hold_slope, 0.0, hold_offset
+    for i in range(len(start)):
+        where = start[i] - centre
+        share = _share(start[i] + slope * where + offset)
+        weight, wrong = max(share * (1.0 - share), LEAST), share - targets[i]
+        gradient += wrong * where
+        rise += wrong
+        bend += weight * where * where
+        cross += weight * where
+        weights += weight
+    determinant = max(bend * weights - cross * cross, LEAST)
+    step = max(-(weights * gradient - cross * rise) / determinant, SLOWEST - 1.0 - slope)
+    return step, -(rise + cross * step) / weights
 
 
-def _descend(
-    targets: FloatArray,
-    start: Doubles,
-    inputs: Doubles,
-    at: tuple[Doubles, Doubles],
-    direction: tuple[Doubles, Doubles],
-    loss: Doubles,
-    strength: Strength,
-) -> tuple[tuple[Doubles, Doubles], Doubles]:
-    """Return the step, halved in each category until the loss there no longer rises, and the loss after it."""
-    scale = np.ones(len(loss))
-    for _ in range(30):
-        slope, offset = at[0] + scale * direction[0], at[1] + scale * direction[1]
-        found = _penalised(targets, start + slope * inputs + offset, slope, offset, strength)
-        worse = found > loss + 1e-9 * np.abs(loss)
-        if not worse.any():
-            break
-        scale[worse] /= 2
-    return (scale * direction[0], scale * direction[1]), found
-
-
-def _penalised(targets: FloatArray, logits: Doubles, slope: Doubles, offset: Doubles, strength: Strength) -> Doubles:
-    """Return each category's log loss with its penalty (C,)."""
-    loss = (np.logaddexp(0.0, logits) - targets * logits).sum(0)
-    total: Doubles = loss + 0.5 * (strength.slope * slope**2 + strength.offset * offset**2)
+@compiled
+def _loss(targets: Any, start: Any, centre: float, slope: float, offset: float, hold_slope: float, hold_offset: float) -> float:
+    """Return the log loss with its penalty."""
+    total = 0.5 * (hold_slope * slope * slope + hold_offset * offset * offset)
+    for i in range(len(start)):
+        logit = start[i] + slope * (start[i] - centre) + offset
+        total += max(logit, 0.0) + math.log1p(math.exp(-abs(logit))) - targets[i] * logit
     return total
-
-
-def _weights(share: Doubles) -> Doubles:
-    result: Doubles = np.maximum(share * (1 - share), 1e-12)
-    return result
-
-
-def _sigmoid(logits: Doubles) -> Doubles:
-    result: Doubles = 0.5 * (1 + np.tanh(0.5 * logits))
-    return result

@@ -42,9 +42,9 @@ class PropensityPredictor(SparsePredictor):
     def raw(self, many: SparseBatch) -> Raw:
         """Return the logits (B, C); a row without a known feature gets the popularity logits."""
         logits = np.empty((len(many), len(self.categories)), np.float32)
-        known = np.empty(len(many), np.bool_)
-        score_rows(usable(many.indices), usable(many.values), usable(many.offsets), self._sparse, self._own, logits, known)
-        return Raw(logits, known)
+        source = np.empty(len(many), np.uint8)
+        score_rows(usable(many.indices), usable(many.values), usable(many.offsets), self._sparse, self._own, logits, source)
+        return Raw(logits, source)
 
     def tensors(self) -> Tensors:
         """Return every array that the bundle keeps."""

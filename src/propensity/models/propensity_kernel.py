@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from propensity.config import MAX_CHANNELS
+from propensity.contracts import SCORE_SOURCES
 from propensity.models.history import OTHER_SCALES, RATIO_CAP, RECENCY_SCALE
 from propensity.pipeline.kernels import add_rows, compiled, dense, positions, rectify
 
 FASTER, SLOWER = (RECENCY_SCALE / scale for scale in OTHER_SCALES)
 TINY = np.float32(1e-12)
+PRIOR, PROFILE, MODEL = (SCORE_SOURCES.index(name) for name in ("prior", "profile", "model"))
 
 
 class Sparse(NamedTuple):
@@ -71,15 +73,15 @@ class Own(NamedTuple):
 
 
 @compiled
-def score_rows(indices: Any, values: Any, offsets: Any, sparse: Any, own: Any, logits: Any, known: Any) -> None:
-    """Write the logits (B, C) of B rows, and whether the model knows any feature of each (B,)."""
+def score_rows(indices: Any, values: Any, offsets: Any, sparse: Any, own: Any, logits: Any, source: Any) -> None:
+    """Write the logits (B, C) of B rows, and what each one's come from (B,), as positions in SCORE_SOURCES."""
     for b in range(len(offsets) - 1):
         ids, numbers = indices[offsets[b] : offsets[b + 1]], values[offsets[b] : offsets[b + 1]]
         category, stored = find_pairs(ids, numbers, own)
         activity = add_activity(stored, own)
         found = profile(ids, numbers, activity, sparse, logits[b])
-        known[b] = found > 0 or len(category) > 0
-        if known[b]:
+        source[b] = MODEL if len(category) > 0 else PROFILE if found > 0 else PRIOR
+        if source[b] != PRIOR:
             add_history(category, stored, activity, own, logits[b])
         else:
             logits[b, :] = sparse.prior

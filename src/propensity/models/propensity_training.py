@@ -10,7 +10,7 @@ from propensity.models.encoding import Encoder, moments
 from propensity.models.family import Learned, Task
 from propensity.models.network import NetworkInput, PropensityNetwork, to_tensors
 from propensity.models.network_predictor import NetworkPredictor
-from propensity.models.training import Fit, Loop, reproducible
+from propensity.models.training import Fit, Loop, predict, reproducible
 
 HISTORY = True
 Progress = Callable[[str], None]
@@ -21,7 +21,8 @@ def learn(task: Task) -> Learned:
     device = torch.device(task.device)
     chosen, final = choose_and_refit(task.config.models, task.encoder, task.windows, device, task.progress)
     told = {"epochs": len(final.epochs), "choosing": chosen.course(), "losses": [e.loss for e in final.epochs]}
-    return Learned(NetworkPredictor(final.network, task.encoder).scorer(), told)
+    out_of_sample = predict(chosen.network, _inputs, task.windows[0])
+    return Learned(NetworkPredictor(final.network, task.encoder).scorer(), told, out_of_sample)
 
 
 def choose_and_refit(
@@ -47,7 +48,8 @@ def fit(
 ) -> Fit[PropensityNetwork]:
     """Train a fresh network for up to `epochs` epochs; with `validation`, stop when its AP has not risen for `patience`."""
     mine = models.propensity_network
-    loop = Loop(models, mine.batch_size, mine.averaging, mine.patience, "micro_ap", _inputs, device, progress)
+    measured = (mine.batch_size, mine.averaging, mine.patience, "micro_ap")
+    loop = Loop(models, *measured, _inputs, device, progress, keep_best=validation is not None)
     with reproducible(models, device):
         network = _fresh(models, encoder, examples).to(device)
         return loop.run(network, _optimiser(network, models), examples, validation, epochs)

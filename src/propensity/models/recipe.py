@@ -17,6 +17,7 @@ from propensity.errors import DataError
 from propensity.features import tokens
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.features.windows import training_cutoffs
+from propensity.models.calibrating import calibrate
 from propensity.models.data import Examples, TrainingTables, concat_examples, encode_rows
 from propensity.models.encoding import Encoder
 from propensity.models.family import FAMILIES, Learned, Task
@@ -58,7 +59,7 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
     progress(describe(tables.region, examples, encoder))
     vocabulary = tokens.load(tables.lake)
     learned: Learned = family.learn(Task(config, encoder, vocabulary, examples, where, progress))
-    predictor = learned.predictor
+    predictor = calibrate(learned.predictor, learned.validation, examples[0], config.models.calibration)
     partitions = tables.digests(cutoffs)
     version = version_name(score_date, inputs_digest(config, partitions))
     manifest = {

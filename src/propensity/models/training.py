@@ -116,15 +116,16 @@ class Loop:
         return total / max(rows, 1)
 
     def _judge(self, network: nn.Module, validation: Examples) -> Judgement:
-        promotion, scores = self.models.promotion, self.predict(network, validation)
+        promotion, scores = self.models.promotion, predict(network, self.inputs, validation)
         return judge(validation.targets(), scores, promotion.min_positives, promotion.expected_precision)
 
-    def predict(self, network: nn.Module, examples: Examples) -> FloatArray:
-        """Return the logits of all rows (N, C)."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [network(self.inputs(part).to(self.device)).cpu() for part in batches(examples, EVALUATION_BATCH)]
-        return torch.cat(parts).numpy()
+
+def predict(network: nn.Module, inputs: Callable[[Examples], Any], examples: Examples) -> FloatArray:
+    """Return the logits of all rows (N, C), computed where the network lies."""
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        return torch.cat([network(inputs(part).to(device)).cpu() for part in batches(examples, EVALUATION_BATCH)]).numpy()
 
 
 class _Average(Generic[Network]):

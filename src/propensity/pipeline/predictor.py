@@ -3,20 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from propensity.contracts import SCORE_SOURCES
 from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
 from propensity.pipeline.top_k import deliver, sigmoid
 from propensity.pipeline.transformer import INDICES, VALUES, Frame, Tensors, map_batches
 
 BoolArray = npt.NDArray[np.bool_]
 
-MODEL_SOURCE, PRIOR_SOURCE = "model", "prior"
-"""`score_source`, as contracts.SCORE_SOURCES lists them."""
+SourceArray = npt.NDArray[np.uint8]
+"""Positions in contracts.SCORE_SOURCES."""
+
+PRIOR, PROFILE, MODEL = (np.uint8(SCORE_SOURCES.index(name)) for name in ("prior", "profile", "model"))
 SCORES = "scores"
 
 One = TypeVar("One")
@@ -29,8 +32,14 @@ class Raw:
 
     logits: FloatArray
     """(B, C) folded: log of yes over no."""
-    known: BoolArray
-    """(B,) whether the model knows any feature of the user; where it does not, the logits are the region's popularity."""
+    source: SourceArray
+    """(B,) what they come from, as positions in SCORE_SOURCES; PRIOR: the region's popularity."""
+
+    @property
+    def known(self) -> BoolArray:
+        """Return (B,) whether the model knows any feature of the user."""
+        known: BoolArray = self.source != PRIOR
+        return known
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,17 @@ class Scores:
     """(B, K) category ids."""
     probabilities: FloatArray
     """(B, K) descending."""
-    known: BoolArray
-    """(B,)."""
+    source: SourceArray
+    """(B,) as in :class:`Raw`."""
 
     def sources(self) -> list[str]:
         """Return `score_source` for each user."""
-        return [MODEL_SOURCE if known else PRIOR_SOURCE for known in self.known]
+        return [SCORE_SOURCES[source] for source in self.source.tolist()]
+
+
+def source_of(known: BoolArray) -> SourceArray:
+    """Return the sources (B,) of a model without a history path: it knows something of the user or nothing."""
+    return np.where(known, MODEL, PRIOR)
 
 
 class Predictor(ABC, Generic[One, Many]):
@@ -83,7 +97,7 @@ class Predictor(ABC, Generic[One, Many]):
         raw = self.raw(many)
         width = raw.logits.shape[1]
         ids, probabilities = deliver(raw.logits, self.categories, width if k is None else min(k, width))
-        return Scores(ids, probabilities, raw.known)
+        return Scores(ids, probabilities, raw.source)
 
     def top_k(self, many: Many, k: int | None = None) -> tuple[IntArray, FloatArray]:
         """Return ids (B, K) and probabilities (B, K), descending; of equal ones the lower id comes first."""
@@ -103,7 +117,7 @@ class Predictor(ABC, Generic[One, Many]):
 class SparsePredictor(Predictor[SparseBatch, SparseBatch]):
     """A model over sparse rows: what a pipeline ends with, and what scores feature rows as they are stored."""
 
-    kind: ClassVar[str]
+    kind: str
     """What the bundle calls this family of models."""
 
     def several(self, one: SparseBatch) -> SparseBatch:

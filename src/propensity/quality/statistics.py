@@ -98,7 +98,8 @@ def score_statistics(scores: pa.Table) -> Statistics:
         "repeated_category": len(repeated),
         "empty_rows": int((lengths == 0).sum()),
         "uneven_rows": int((lengths != value_lengths).sum()),
-        "priors": int(pc.sum(pc.equal(table["score_source"], "prior")).as_py() or 0),
+        "priors": _equal(table["score_source"], "prior"),
+        "profiles": _equal(table["score_source"], "profile"),
         "sum_top_score": float(tops[np.isfinite(tops)].sum()),
         "mean_top_score": float(tops[np.isfinite(tops)].mean()) if np.isfinite(tops).any() else 0.0,
         "model_versions": pc.unique(table["model_version"]).to_pylist(),
@@ -112,6 +113,10 @@ def score_statistics(scores: pa.Table) -> Statistics:
             "uneven_rows": _named(users, lengths != value_lengths),
         },
     }
+
+
+def _equal(column: pa.Array | pa.ChunkedArray, value: str) -> int:
+    return int(pc.sum(pc.equal(column, value)).as_py() or 0)
 
 
 def _flat(column: pa.ListArray | pa.ChunkedArray) -> tuple[npt.NDArray[Any], OffsetArray]:

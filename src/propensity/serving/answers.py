@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Source = Literal["model", "prior"]
+Source = Literal["prior", "profile", "model"]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -29,7 +29,11 @@ class Answer(Struct):
 
 
 KnownBy: TypeAlias = Annotated[
-    Source, Meta(description="`prior`: the model knows nothing of the customer and gives the popularity.")
+    Source,
+    Meta(
+        description="`prior`: the model knows nothing of the customer and gives the popularity; `profile`: it knows features, "
+        "but no own history in any of its categories; `model`: both."
+    ),
 ]
 Date: TypeAlias = Annotated[str, Meta(description="Of the feature row; for user ids.")]
 Dropped: TypeAlias = Annotated[int, Meta(description="Names and words that were dropped; for raw features.")]

@@ -11,7 +11,7 @@ from propensity.serving.answers import CategoryName, Contribution, ExplainRespon
 from propensity.serving.errors import invalid
 from propensity.serving.models import Model
 from propensity.serving.rows import PublishedScores
-from propensity.serving.scoring import TOO_LARGE, Row, source_of
+from propensity.serving.scoring import TOO_LARGE, Row, source_name
 
 
 def explained(model: Model, row: Row, column: int, n: int, most: int, published: PublishedScores | None) -> ExplainResponse:
@@ -31,7 +31,7 @@ def explained(model: Model, row: Row, column: int, n: int, most: int, published:
         region=model.region,
         version=model.version,
         digest=model.digest,
-        source=source_of(bool(predictor.raw(batch).known[0])),
+        source=source_name(int(predictor.raw(batch).source[0])),
         category=CategoryName(category, model.names[column]),
         probability=float(probability),
         logit=float(found.logit),

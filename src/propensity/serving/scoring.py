@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from propensity.contracts import SCORE_SOURCES
 from propensity.errors import DataError
 from propensity.features.csr import SparseBatch, concat
-from propensity.pipeline.predictor import MODEL_SOURCE, PRIOR_SOURCE
 from propensity.pipeline.top_k import sigmoid
 from propensity.pipeline.transformer import Record
 from propensity.serving.answers import Answer, CategoryScore, Result, Source
@@ -101,34 +101,34 @@ def _many(model: Model, rows: Sequence[Row], wanted: Plan, first: int | None) ->
     predictor = model.pipeline.predictor
     if wanted.columns is None:
         scores = predictor.score(batch, wanted.k)
-        ids, probabilities, known = scores.categories.tolist(), scores.probabilities, scores.known
+        ids, probabilities, sources = scores.categories.tolist(), scores.probabilities, scores.source
     else:
         raw = predictor.raw(batch)
         ids = [predictor.categories[wanted.columns].tolist()] * len(rows)
-        probabilities, known = sigmoid(raw.logits[:, wanted.columns]), raw.known
+        probabilities, sources = sigmoid(raw.logits[:, wanted.columns]), raw.source
     numbers = probabilities.tolist()
     for at, its in enumerate(numbers):
         if math.isnan(sum(its)):  # as it is when any of them is
             error = invalid(*TOO_LARGE)
             raise error if first is None else at_position(error, first + at)
-    every = zip(rows, ids, numbers, known.tolist(), strict=True)
-    return [_result(model, row, mine, its, bool(knows), wanted) for row, mine, its, knows in every]
+    every = zip(rows, ids, numbers, sources.tolist(), strict=True)
+    return [_result(model, row, mine, its, source, wanted) for row, mine, its, source in every]
 
 
-def _result(model: Model, row: Row, ids: list[int], probabilities: list[float], known: bool, wanted: Plan) -> Result:
+def _result(model: Model, row: Row, ids: list[int], probabilities: list[float], source: int, wanted: Plan) -> Result:
     names = model.name_of
     categories = [CategoryScore(i, names[i], p) for i, p in zip(ids, probabilities, strict=True)]
     answer: Answer | UnsetType = UNSET
     if wanted.threshold is not None:
         answer = Answer(probabilities[0] >= wanted.threshold, probabilities[0], wanted.threshold)
     return Result(
-        source=source_of(known), categories=categories, answer=answer, score_date=row.score_date, unknown_features=row.unknown
+        source=source_name(source), categories=categories, answer=answer, score_date=row.score_date, unknown_features=row.unknown
     )
 
 
-def source_of(known: bool) -> Source:
-    """Return `score_source`."""
-    return MODEL_SOURCE if known else PRIOR_SOURCE  # type: ignore[return-value]
+def source_name(source: int) -> Source:
+    """Return `score_source` by its position."""
+    return SCORE_SOURCES[source]  # type: ignore[return-value]
 
 
 def at_position(error: RequestError, at: int) -> RequestError:
