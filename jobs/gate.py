@@ -46,7 +46,10 @@ def collect(lake: Lake, subject: Subject, arguments: argparse.Namespace) -> tupl
     if not arguments.run_id:
         raise ConfigError(f"the {subject.stage} gate needs --run-id", do="pass on the run_id that jobs/score.py printed")
     if subject.stage == "drift":
-        return drift_rows(lake, region, day.isoformat(), arguments.run_id)
+        rows, examples = drift_rows(lake, region, day.isoformat(), arguments.run_id)
+        if not rows:
+            raise DataError("the drift of this run was not measured", where=arguments.run_id, do="run jobs/drift.py first")
+        return rows, examples
     staged = read_staged(lake.config, arguments.run_id, region, day.isoformat())
     return score_rows(lake, staged.files, region, staged.score_date, staged.run_id)
 

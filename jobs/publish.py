@@ -11,7 +11,7 @@ from propensity.delivery.load import Load
 from propensity.delivery.publish import Copy, publish
 from propensity.engine.buckets import map_buckets
 from propensity.quality.gate import Subject, check
-from propensity.quality.rows import score_rows
+from propensity.quality.rows import drift_rows, score_rows
 from propensity.quality.staged import read_staged
 from propensity.storage import DataFile, Lake
 
@@ -22,6 +22,9 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
     staged = read_staged(config, arguments.run_id, region, arguments.score_date.isoformat())
     rows, examples = score_rows(lake, staged.files, region, staged.score_date, staged.run_id)
     check(config, Subject("scores", region, staged.score_date, "scoring"), rows, examples).demand()  # whatever the caller's order
+    drifted, examples = drift_rows(lake, region, staged.score_date, staged.run_id)
+    if drifted and config.quality.drift:
+        check(config, Subject("drift", region, staged.score_date), drifted, examples).demand()
     url = database_url(config)
 
     def run_tasks(copy: Copy, files: Sequence[DataFile], shared: tuple[Lake, Load]) -> list[int]:

@@ -25,6 +25,7 @@ from propensity.models.feature_map import FeatureMap, count_features
 from propensity.models.golden import golden_of
 from propensity.models.history import HistoryEncoder
 from propensity.models.raw_features import raw_steps
+from propensity.models.reference import reference_of
 from propensity.models.training import Device, resolve_device
 from propensity.models.versions import bundle_folder, data_digest, inputs_digest, settings_digest, version_name
 from propensity.pipeline.bundle import save_bundle
@@ -71,6 +72,7 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
         "channels": list(config.features.channel_names()),
         "config": {"settings": settings_digest(config)},
         "data": {"digest": data_digest(partitions), "windows": [d.isoformat() for d in earlier], "rows": sum(map(len, examples))},
+        "reference": reference_of(tables, earlier[0], predictor),
         "training": {"seed": config.models.seed, "device": where, **learned.training},
     }
     folder = bundle_folder(config, tables.region, version)

@@ -61,6 +61,8 @@ def score_rows(lake: Lake, files: Sequence[DataFile], region: str, date: str, ru
         "total_users": users,
         "feature_users": _users_by_date(lake.files(FEATURES, region=region)).get(date, 0),
         "prior_share": sum(row["priors"] for row in rows) / max(users, 1),
+        # Files staged before there was such a source have no customer of it.
+        "profile_share": sum(row.get("profiles", 0) for row in rows) / max(users, 1),
         "top_score": sum(row["sum_top_score"] for row in rows) / max(scored, 1),
         "run_ids": len(runs),
         "versions": len(versions),
@@ -72,13 +74,10 @@ def score_rows(lake: Lake, files: Sequence[DataFile], region: str, date: str, ru
 def drift_rows(lake: Lake, region: str, date: str, run_id: str) -> tuple[list[Row], Examples]:
     """Return the drift table's rows of a day, one a group with a column a measure; what a group does not have is None.
 
-    The group of everything comes first.  Raise DataError when the day was not measured for that run.
+    The group of everything comes first.  There are none of a run that was not measured, or not last.
     """
     table = lake.read_rows(DRIFT, region=region, score_date=date)
     found = [entry for entry in table.to_pylist() if entry["run_id"] == run_id]
-    if not found:
-        do = "run jobs/drift.py for this run first"
-        raise DataError("the drift of this run was not measured", where=f"{region}, {date}, run {run_id}", do=do)
     rows: dict[str, Row] = {}
     for entry in sorted(found, key=lambda e: e["group"] != "all"):
         row = rows.setdefault(entry["group"], {"part": entry["group"], **dict.fromkeys(DRIFT_MEASURES)})
