@@ -12,6 +12,8 @@ from propensity.errors import BundleError
 from propensity.pipeline.bundle import bundle_digest
 
 FILE = "evaluation.json"
+FORMAT = 2
+"""Raise it when an evaluation would hold other entries: an older file is then made again."""
 OURS, POPULARITY, DECAYED = "model", "popularity", "decayed_frequency"
 BASELINES = (POPULARITY, DECAYED)
 
@@ -20,8 +22,15 @@ Figures: TypeAlias = Mapping[str, float | None]
 
 
 def settings_of(promotion: Promotion) -> dict[str, float]:
-    """Return the settings that an evaluation depends on."""
-    return {"expected_precision": promotion.expected_precision, "min_positives": promotion.min_positives}
+    """Return the format and the settings that an evaluation depends on."""
+    return {
+        "format": FORMAT,
+        "expected_precision": promotion.expected_precision,
+        "min_positives": promotion.min_positives,
+        "resamples": promotion.resamples,
+        "level": promotion.level,
+        "seed": promotion.seed,
+    }
 
 
 def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
