@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from propensity.errors import BundleError
 from propensity.features.csr import SparseBatch
 from propensity.features.windows import training_cutoffs
-from propensity.models.calibrated import uncalibrated
+from propensity.models.calibrated import bare, uncalibrated
 from propensity.models.feature_map import FeatureMap
 from propensity.models.field_embedding import FIELDS, FieldEmbeddingPredictor, from_bundle
 from propensity.models.field_embedding_network import trained
@@ -63,7 +63,7 @@ def test_equal_inputs_give_equal_bytes() -> None:
 
 
 def test_fields_are_the_named_raw_features() -> None:
-    predictor = from_bundle(load_bundle(family("field_embedding", single=False).folder))
+    predictor = from_bundle(bare(load_bundle(family("field_embedding", single=False).folder)))
     assert "order.topic.recency" in predictor.fields
     assert predictor.fields == tuple(sorted(predictor.fields))
     slots = {name: set((predictor.features.ids[predictor.weights[FIELDS] == at] % 32).tolist())

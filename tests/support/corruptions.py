@@ -130,7 +130,7 @@ def another() -> Path:
     folder = copied_bundle(shared()[0].config.home.with_name("another"))
 
     def shift(arrays: Arrays) -> None:
-        arrays[WEIGHTS]["output.bias"] += 0.25
+        arrays[WEIGHTS]["calibration.offset"] += 0.25
         known = arrays[GOLDEN]["expected"]
         arrays[GOLDEN]["expected"] = (1 / (1 + np.exp(-(np.log(known / (1 - known)) + 0.25)))).astype(np.float32)
 
@@ -217,6 +217,25 @@ def maps_of_others() -> Iterator[Corruption]:
                 yield Corruption(f"{name}: {what}", with_arrays(put(WEIGHTS, name, change)))
 
 
+def calibrations() -> Iterator[Corruption]:
+    """Yield slopes, thresholds and promises that cannot be."""
+    for what, name, change in (
+        ("a slope of zero", "calibration.slope", last_is(0.0)),
+        ("a slope below zero", "calibration.slope", last_is(-1.0)),
+        ("a threshold above one", "thresholds", last_is(1.5)),
+        ("a threshold of zero", "thresholds", last_is(0.0)),
+        ("a promise missing", "thresholds", lambda x: x[:-1]),
+    ):
+        yield Corruption(f"calibration: {what}", with_arrays(put(WEIGHTS, name, change)))
+    wrong: tuple[Any, ...] = (None, 0.5, [], [0.3], [0.7, 0.5, 0.3], [0.3, 0.5, 1.5], [0.3, 0.5, "0.7"], [0.3, 0.5, None], "357")
+    for value in wrong:
+        edit = with_manifest(lambda m, value=value: m["calibration"].update(precisions=value))
+        yield Corruption(f"calibration: precisions are {value!r}", edit)
+    for value in (None, 0, 1.5, "0.9", []):
+        edit = with_manifest(lambda m, value=value: m["calibration"].update(confidence=value))
+        yield Corruption(f"calibration: confidence is {value!r}", edit)
+
+
 def manifests() -> Iterator[Corruption]:
     """Yield manifests that are none, or say what cannot be."""
     file = {"bytes": 1, "sha256": sha256(b"x")}
@@ -243,7 +262,7 @@ def manifests() -> Iterator[Corruption]:
     yield Corruption("model.onnx: there but not described", lambda folder: (folder / "model.onnx").write_bytes(b"x"))
     yield Corruption("more.safetensors: there but not described", lambda folder: (folder / "more.safetensors").write_bytes(b"x"))
     values: tuple[Any, ...] = (None, 0, 2.5, "x", [], {}, [[]], {"a": 1}, "nobody's kind")
-    for key in ("format", "kind", "steps", "files", "history"):
+    for key in ("format", "kind", "steps", "files", "history", "calibration"):
         yield Corruption(f"a manifest: no {key}", with_manifest(lambda m, key=key: m.pop(key)))
         for value in values:
             edit = with_manifest(lambda m, key=key, value=value: m.update({key: value}))
@@ -288,6 +307,7 @@ GROUPS: tuple[Callable[[], Iterator[Corruption]], ...] = (
     foreign_parts,
     arrays_spoiled,
     maps_of_others,
+    calibrations,
     manifests,
     step_lists,
 )

@@ -16,7 +16,7 @@ from propensity.config import load_config
 from propensity.contracts import SCORES
 from propensity.engine import scoring
 from propensity.models import registry
-from propensity.models.calibrated import uncalibrated
+from propensity.models.calibrated import SETTINGS, uncalibrated
 from propensity.models.encoding import Encoder
 from propensity.models.history import HistoryEncoder
 from propensity.models.loading import load_pipeline
@@ -70,7 +70,8 @@ def add_version(lake: Lake, version: str, shift: float = 0.0, categories: int | 
     other = PropensityPredictor(Encoder(predictor.encoder.features, own), weights)
     golden = Golden(bundle.golden.batch, other.predict_batch(bundle.golden.batch))
     folder = lake.config.home / "models" / REGION / version
-    return save_bundle(folder, {**bundle.manifest, "version": version}, pipeline.steps, other, golden)
+    manifest = {name: told for name, told in bundle.manifest.items() if name != SETTINGS}
+    return save_bundle(folder, {**manifest, "version": version}, pipeline.steps, other, golden)
 
 
 def publish(lake: Lake, version: str, digest: str) -> str:

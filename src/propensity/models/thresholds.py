@@ -33,7 +33,8 @@ class Thresholds:
 
     def at(self, precision: float) -> FloatArray:
         """Return the thresholds (C,) of one of the promised precisions; raise ValueError for another one."""
-        return self.values[self.precisions.index(precision)]
+        chosen: FloatArray = self.values[self.precisions.index(precision)]
+        return chosen
 
 
 @dataclass(frozen=True)
