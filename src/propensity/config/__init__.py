@@ -15,7 +15,9 @@ import yaml
 from pydantic import ValidationError
 
 from propensity.config.base import Frozen
-from propensity.config.models import FieldEmbedding, Models, Promotion, PropensityNetwork, XGBoost
+from propensity.config.calibration import Calibration
+from propensity.config.models import FieldEmbedding, Models, PropensityNetwork, XGBoost
+from propensity.config.promotion import Promotion
 from propensity.config.sections import (
     MAX_CHANNELS,
     EventColumns,
@@ -35,6 +37,7 @@ from propensity.errors import ConfigError
 
 __all__ = [
     "MAX_CHANNELS",
+    "Calibration",
     "Config",
     "EventColumns",
     "EventSource",

@@ -5,21 +5,12 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from propensity.config.base import Frozen
+from propensity.config.calibration import Calibration
+from propensity.config.promotion import Promotion
 
 Kind = Literal["propensity_network", "field_embedding", "xgboost"]
 
 Width = Annotated[int, Field(ge=1)]
-
-
-class Promotion(Frozen):
-    """When a challenger becomes champion."""
-
-    expected_precision: float = Field(0.5, gt=0, lt=1)
-    """Recall is compared at this precision."""
-    min_positives: int = Field(10, ge=1)
-    """Categories with fewer positives in the held-out window stay out of the macro AUC."""
-    tolerance: float = Field(0.002, ge=0)
-    """How far below the champion's macro AUC or micro AP a challenger may fall on the same window."""
 
 
 class PropensityNetwork(Frozen):
@@ -107,6 +98,7 @@ class Models(Frozen):
     """CPU threads for training.  Regions train side by side: together not more than there are cores."""
     seed: int = 0
     """Where the generators of random numbers start."""
+    calibration: Calibration = Field(default_factory=Calibration)
     promotion: Promotion = Field(default_factory=Promotion)
 
     def others(self) -> set[str]:

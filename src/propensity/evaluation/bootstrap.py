@@ -49,13 +49,7 @@ def resampled(
     A whole number as weight is that customer's row repeated so often.  NaN where a resample has nothing to tell.
     """
     by_category = resampled_areas(targets, scores, weights, min_positives, mask)
-    ranked = rank(targets, scores, mask)
-    points = np.empty((4, len(weights)))
-    for lanes, part in _lanes(weights):
-        side = np.empty((4, LANES))
-        curves(ranked.customers, ranked.marks, part, 0.5, 0.7, side)
-        points[:, lanes] = side[:, : len(weights[lanes])]
-    micro = dict(zip(("micro_auc", "micro_ap", "recall_at_half", "recall_at_70"), points, strict=True))
+    micro = resampled_curves(targets, scores, weights, mask)
     precisions = top_precision(targets, scores, mask)
     told = ~np.isnan(precisions)
     drawn = weights[:, told]
@@ -65,11 +59,24 @@ def resampled(
     return {"macro_auc": mean_told(by_category), **micro, "precision_at_10": top}
 
 
+def resampled_curves(targets: FloatArray, scores: FloatArray, weights: Weights, mask: Mask | None = None) -> dict[str, Values]:
+    """Return the measures of all pairs together, those that no category has of its own, as `resampled` does."""
+    ranked = rank(targets, scores, mask)
+    points = np.empty((4, len(weights)))
+    for lanes, part in _lanes(weights):
+        side = np.empty((4, LANES))
+        curves(ranked.customers, ranked.marks, part, 0.5, 0.7, side)
+        points[:, lanes] = side[:, : len(weights[lanes])]
+    return dict(zip(("micro_auc", "micro_ap", "recall_at_half", "recall_at_70"), points, strict=True))
+
+
 def resampled_areas(
     targets: FloatArray, scores: FloatArray, weights: Weights, min_positives: int, mask: Mask | None = None
 ) -> Values:
     """Return every category's area under the ROC curve (R, C) under every weighting; NaN as in `category_auc`."""
     columns = [rank(targets[:, [c]], scores[:, [c]], None if mask is None else mask[:, [c]]) for c in range(targets.shape[1])]
+    if not columns:
+        return np.empty((len(weights), 0))
     starts = np.cumsum([0, *(len(column.customers) for column in columns)])
     customers = np.concatenate([column.customers for column in columns])
     marks = np.concatenate([column.marks for column in columns])

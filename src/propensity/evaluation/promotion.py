@@ -1,18 +1,44 @@
-"""Whether a challenger becomes champion, and why, in a sentence with figures."""
+"""Whether a challenger becomes champion: the tests it was put to, and the decision in a sentence with figures.
+
+No champion: it must beat the baselines, be believable and calibrated.  A champion: it must be shown to be better on the whole and
+not worse anywhere; where the champion has grown old, not worse is enough.
+"""
 
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from propensity.config import Promotion
 from propensity.errors import BundleError
 from propensity.evaluation.records import BASELINES, OURS, Figures
+from propensity.evaluation.steady import believable, categories, drift
+from propensity.evaluation.trial import FINITE, TITLES, Duel, against, alone
+from propensity.evaluation.verdict import SUPERIOR, Test, Verdict, corrected
 from propensity.models.registry import Champion
 
-TITLES = {"popularity": "popularity", "decayed_frequency": "the customer's own decayed frequency"}
-MEASURES = {"macro_auc": "macro AUC", "micro_ap": "micro AP"}
+BASELINE_TITLES = {"popularity": "popularity", "decayed_frequency": "the customer's own decayed frequency"}
+FIRST, BETTER, AS_GOOD = "first", "better", "not worse"
+"""What is asked of a challenger."""
+BASELINE, ORDER = "beats the baselines", "order"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A challenger, evaluated on its window, before it is tried."""
+
+    evaluation: Mapping[str, Any]
+    score_date: dt.date
+    past: Sequence[Champion]
+    """The region's champions, oldest first."""
+    manifest: Sequence[Test]
+    """What its manifest answers."""
+
+    @property
+    def champion(self) -> Champion | None:
+        """Return the region's champion, None before the first promotion."""
+        return self.past[-1] if self.past else None
 
 
 @dataclass(frozen=True)
@@ -23,70 +49,121 @@ class Decision:
     reason: str
     crown: bool
     """Whether the champions table is to change."""
+    verdict: Verdict | None
+    """None when there was nothing to decide: it is champion already."""
 
 
-def decide(
-    settings: Promotion,
-    evaluation: Mapping[str, Any],
-    score_date: dt.date,
-    champion: Champion | None,
-    judge_champion: Callable[[], Figures],
-) -> Decision:
+def decide(settings: Promotion, challenge: Challenge, duel: Callable[[Champion | None], Duel]) -> Decision:
     """Return the decision on an evaluated challenger.
 
-    It must beat every baseline in macro AUC and micro AP, and must not be worse than the champion on the same window by
-    more than the tolerance.  `judge_champion` scores the champion on the challenger's window; it may raise BundleError.
+    `duel` scores the window by the challenger and the champion, if there is one; it may raise BundleError for the champion's
+    bundle, which is then as good as none.  A challenger whose manifest is refused is not asked to score, nor is one whose window
+    is too small to tell.
     """
-    if champion and (champion.version, champion.digest) == (evaluation["version"], evaluation["digest"]):
-        return Decision(True, f"already champion: {champion.reason}", crown=False)
-    table = evaluation["table"]
-    for name in BASELINES:
-        reason = _lost(table[OURS], table[name], TITLES[name])
-        if reason:
-            return Decision(False, reason, crown=False)
-    beaten = f"{_told(table[OURS])} beats " + " and ".join(f"{TITLES[n]} ({_told(table[n])})" for n in BASELINES)
+    champion = challenge.champion
+    version, digest = challenge.evaluation["version"], challenge.evaluation["digest"]
+    if champion and (champion.version, champion.digest) == (version, digest):
+        return Decision(True, f"already champion: {champion.reason}", crown=False, verdict=None)
+    facts, beaten = [*challenge.manifest, *_order(challenge, digest)], baselines(challenge.evaluation["table"])
+    tests, rule, lost = [*facts, *beaten], _rule(settings, challenge), ""
+    if all(test.passed for test in facts) and not any(math.isnan(test.figure) for test in beaten):
+        try:
+            more = _tried(settings, challenge, duel(champion), rule)
+        except BundleError as error:
+            if champion is None:
+                raise
+            lost = f"; champion {champion.version} can no longer be loaded ({error.what})"
+            rule, champion = FIRST, None
+            more = _tried(settings, challenge, duel(None), rule)
+        tests = corrected([*tests, *more], 1 - settings.level)
+    return _decision(challenge, champion, rule, tests, lost)
+
+
+def _rule(settings: Promotion, challenge: Challenge) -> str:
+    champion = challenge.champion
     if champion is None:
-        return Decision(True, f"{beaten}; the region had no champion", crown=True)
-    return _against(settings, table[OURS], beaten, score_date, champion, judge_champion)
+        return FIRST
+    return AS_GOOD if (challenge.score_date - champion.score_date).days >= settings.refresh_after_days else BETTER
 
 
-def _against(
-    settings: Promotion,
-    ours: Figures,
-    beaten: str,
-    score_date: dt.date,
-    champion: Champion,
-    judge_champion: Callable[[], Figures],
-) -> Decision:
-    if champion.score_date > score_date:
-        later = f"champion {champion.version} was trained for a later day, {champion.score_date}"
-        return Decision(False, f"{later}, than this challenger, {score_date}", crown=False)
-    try:
-        theirs = judge_champion()
-    except BundleError as error:
-        return Decision(True, f"{beaten}; champion {champion.version} can no longer be loaded ({error.what})", crown=True)
-    for measure, title in MEASURES.items():
-        mine, other = _number(ours[measure]), _number(theirs[measure])
-        if not mine >= other - settings.tolerance:
-            gap = f"{title} {mine:.4f} is below champion {champion.version}'s {other:.4f} on the same window"
-            return Decision(False, f"{gap} by more than the tolerance {settings.tolerance:g}", crown=False)
-    return Decision(True, f"{beaten}; champion {champion.version} reaches {_told(theirs)} on the same window", crown=True)
+def _tried(settings: Promotion, challenge: Challenge, duel: Duel, rule: str) -> list[Test]:
+    """Return the tests that need scores."""
+    tests, table = alone(settings, duel), challenge.evaluation["table"]
+    if not all(test.passed for test in tests if test.name == FINITE):
+        return tests
+    if duel.theirs is None:
+        best = {measure: max(_number(table[name][measure]) for name in BASELINES) for measure in TITLES}
+        return [*tests, *believable(settings.suspicious_gain_first, table[OURS], best, "the best baseline")]
+    outcome = against(settings, duel, duel.theirs, better=rule == BETTER)
+    gains = believable(settings.suspicious_gain, table[OURS], outcome.theirs, "the champion")
+    return [*tests, *gains, *outcome.tests, *categories(settings, duel), *drift(settings, duel)]
 
 
-def _lost(ours: Figures, theirs: Figures, title: str) -> str | None:
-    """Return why a baseline is not beaten, or None when it is."""
-    for measure, name in MEASURES.items():
-        mine, other = _number(ours[measure]), _number(theirs[measure])
-        if math.isnan(mine):
-            return f"the held-out window is too small to tell: no {name} (no category has enough positives)"
-        if not mine > other:
-            return f"{name} {mine:.4f} does not beat {title}'s {other:.4f} on the held-out window"
-    return None
+def _order(challenge: Challenge, digest: str) -> list[Test]:
+    """Return whether the challenger's turn has not passed: the champion is not of a later day, and it was not champion before."""
+    champion = challenge.champion
+    if champion is None:
+        return []
+    later = f"champion {champion.version} was trained for a later day, {champion.score_date}, than this challenger"
+    before = [entry.sequence for entry in challenge.past if entry.digest == digest]
+    again = f"it was champion {before} before and was replaced or withdrawn; jobs/rollback.py makes it champion again"
+    return [
+        _fact(ORDER, "score date", later, champion.score_date <= challenge.score_date),
+        _fact(ORDER, "history", again, not before),
+    ]
+
+
+def baselines(table: Mapping[str, Figures]) -> list[Test]:
+    """Return whether each baseline is beaten in macro AUC and micro AP."""
+    tests = []
+    for name in BASELINES:
+        for measure, title in TITLES.items():
+            mine, other = _number(table[OURS][measure]), _number(table[name][measure])
+            told = f"{title} {mine:.4f}, {BASELINE_TITLES[name]} {other:.4f}"
+            if math.isnan(mine):
+                told = f"the held-out window is too small to tell: no {title} (no category has enough positives)"
+            elif not mine > other:
+                told = f"{title} {mine:.4f} does not beat {BASELINE_TITLES[name]}'s {other:.4f} on the held-out window"
+            tests.append(Test(BASELINE, f"{name}, {title}", mine, other, told, mine > other))
+    return tests
+
+
+def _decision(challenge: Challenge, champion: Champion | None, rule: str, tests: Sequence[Test], lost: str) -> Decision:
+    failed = [test for test in tests if not test.passed and test.name != SUPERIOR]
+    better = [test for test in tests if test.name == SUPERIOR]
+    enough = rule != BETTER or any(test.passed for test in better)
+    promoted = not failed and enough
+    whole = ", ".join(test.told for test in better) or ", ".join(
+        f"{TITLES[m]} {_number(challenge.evaluation['table'][OURS][m]):.4f}" for m in TITLES
+    )
+    if failed:
+        reason = f"{len(failed)} of {len(tests)} tests failed: " + "; ".join(test.told for test in failed[:5])
+    elif not enough and champion:
+        reason = f"not shown to be better than champion {champion.version}: {whole}"
+    else:
+        told = {FIRST: "the region had no champion", AS_GOOD: "not worse anywhere than champion", BETTER: "better than champion"}
+        name = f" {champion.version}" if champion else ""
+        reason = f"{len(tests)} tests passed; {lost[2:] or told[rule] + name}; {whole}"
+    evaluation = challenge.evaluation
+    known = {"version": champion.version, "digest": champion.digest} if champion else None
+    verdict = Verdict(
+        evaluation["version"],
+        evaluation["digest"],
+        evaluation["region"],
+        challenge.score_date.isoformat(),
+        evaluation["cutoff"],
+        known,
+        rule,
+        promoted,
+        reason,
+        tests,
+    )
+    return Decision(promoted, reason, promoted, verdict)
+
+
+def _fact(name: str, part: str, told: str, passed: bool) -> Test:
+    return Test(name, part, math.nan, math.nan, "" if passed else told, passed)
 
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _told(figures: Figures) -> str:
-    return ", ".join(f"{title} {_number(figures[measure]):.4f}" for measure, title in MEASURES.items())
