@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from propensity.features.csr import SparseBatch, concat, to_arrow
+from propensity.models.calibrated import uncalibrated
 from propensity.models.loading import load_pipeline
 from propensity.pipeline.bundle import GOLDEN_TOLERANCE, load_bundle, replay_golden, save_bundle
 from propensity.pipeline.predictor import SparsePredictor, sigmoid
@@ -98,7 +99,7 @@ class PredictorContract:
 
     def test_a_probability_is_the_sigmoid_of_its_logit(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
         raw = predictor.raw(batch)
-        assert (raw.logits.dtype, raw.known.dtype) == (np.float32, np.bool_)
+        assert (raw.logits.dtype, raw.source.dtype) == (np.float32, np.uint8)
         np.testing.assert_array_equal(sigmoid(raw.logits), predictor.predict_batch(batch))
 
     def test_one_row_is_the_batch(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
@@ -145,7 +146,7 @@ class PredictorContract:
         whole = predictor.raw(concat(rows))
         alone = [predictor.raw(row) for row in rows]
         self.same(sigmoid(np.concatenate([raw.logits for raw in alone])), sigmoid(whole.logits))
-        np.testing.assert_array_equal(np.concatenate([raw.known for raw in alone]), whole.known)
+        np.testing.assert_array_equal(np.concatenate([raw.source for raw in alone]), whole.source)
         assert np.isfinite(whole.logits).all()
 
     def test_a_row_without_known_features_gets_the_prior(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
@@ -155,6 +156,19 @@ class PredictorContract:
         np.testing.assert_array_equal(raw.logits[0], raw.logits[1])
         assert np.isfinite(raw.logits[0]).all()
         assert predictor.score(empty(2), 3).sources() == ["prior", "prior"]
+        assert set(predictor.score(batch).sources()) <= {"profile", "model"}
+
+    def test_the_prior_is_the_one_the_family_s_own_model_has(self, predictor: SparsePredictor) -> None:
+        np.testing.assert_array_equal(predictor.raw(empty(3)).logits, uncalibrated(predictor).raw(empty(3)).logits)
+
+    def test_thresholds_are_probabilities_of_its_categories(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
+        promised = predictor.thresholds
+        if promised is None:
+            return
+        assert promised.values.shape == (len(promised.precisions), len(predictor.categories))
+        assert ((promised.values > 0) & ((promised.values <= 1) | np.isinf(promised.values))).all()
+        picked = predictor.predict_batch(batch)[:, None, :] >= promised.values
+        assert (picked[:, 1:] <= picked[:, :-1]).all(), "a higher promise picks nobody else"
 
     def test_no_rows_give_no_scores(self, predictor: SparsePredictor) -> None:
         width = len(predictor.categories)

@@ -9,10 +9,11 @@ import numpy as np
 from propensity.errors import BundleError
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.calibration import Calibration, stretch
-from propensity.models.thresholds import NO_PROMISE, Thresholds
+from propensity.models.thresholds import NO_PROMISE
 from propensity.pipeline.bundle import Bundle
 from propensity.pipeline.kernels import usable
 from propensity.pipeline.predictor import Raw, SparsePredictor
+from propensity.pipeline.thresholds import Thresholds
 from propensity.pipeline.transformer import Tensors
 
 SLOPE, OFFSET, THRESHOLDS = "calibration.slope", "calibration.offset", "thresholds"
@@ -23,6 +24,8 @@ SETTINGS = "calibration"
 
 class CalibratedPredictor(SparsePredictor):
     """Any family's model with a slope and an offset for each category.  Who gets the region's popularity keeps it as it is."""
+
+    thresholds: Thresholds
 
     def __init__(self, inner: SparsePredictor, calibration: Calibration, thresholds: Thresholds) -> None:
         """Raise ValueError when slopes, offsets and thresholds are not those of the model's categories."""

@@ -15,26 +15,13 @@ import numpy.typing as npt
 from scipy.special import betainc
 
 from propensity.features.csr import FloatArray
+from propensity.pipeline.thresholds import Thresholds
+
+__all__ = ["NO_PROMISE", "Deviations", "Thresholds", "fit_thresholds"]
 
 Doubles = npt.NDArray[np.float64]
 NO_PROMISE = np.float32(2.0)
 """Above every probability: nobody is picked.  A bundle holds finite numbers only, so it is not infinity there."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The lowest probability that is picked, for each precision promised and each category."""
-
-    precisions: tuple[float, ...]
-    """(P,) ascending."""
-    confidence: float
-    values: FloatArray
-    """(P, C) float32; inf where nothing can be promised."""
-
-    def at(self, precision: float) -> FloatArray:
-        """Return the thresholds (C,) of one of the promised precisions; raise ValueError for another one."""
-        chosen: FloatArray = self.values[self.precisions.index(precision)]
-        return chosen
 
 
 @dataclass(frozen=True)

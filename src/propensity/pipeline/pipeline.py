@@ -9,6 +9,7 @@ import pyarrow as pa
 from propensity.errors import DataError
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.pipeline.predictor import Predictor, Raw, SparsePredictor
+from propensity.pipeline.thresholds import Thresholds
 from propensity.pipeline.transformer import Record, RecordTransformer, SparseTransformer, records_of
 from propensity.pipeline.vectoriser import Vectoriser
 
@@ -40,6 +41,11 @@ class Pipeline(Predictor[Record, Sequence[Record]]):
     def categories(self) -> IntArray:
         """Return the categories' ids (C,), ascending."""
         return self.predictor.categories
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Return what the model's probabilities promise, None when it is not calibrated."""
+        return self.predictor.thresholds
 
     def prepare_one(self, record: Record) -> SparseBatch:
         """Return one record's sparse row, as the predictor takes it; raise DataError for a value that is no feature."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from propensity.contracts import SCORE_SOURCES
 from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
+from propensity.pipeline.thresholds import Thresholds
 from propensity.pipeline.top_k import deliver, sigmoid
 from propensity.pipeline.transformer import INDICES, VALUES, Frame, Tensors, map_batches
 
@@ -119,6 +120,8 @@ class SparsePredictor(Predictor[SparseBatch, SparseBatch]):
 
     kind: str
     """What the bundle calls this family of models."""
+    thresholds: Thresholds | None = None
+    """What probabilities promise; None when the model is not calibrated."""
 
     def several(self, one: SparseBatch) -> SparseBatch:
         """Return the row, which is a batch of one."""
