@@ -1,20 +1,30 @@
 """The model card: every number on it is one of evaluation.json, and nothing that is missing or hostile breaks it."""
 
+import datetime as dt
 import html
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.evaluated import evaluated
+from tests.support.online import copied_lake
+from tests.support.trained import REGION, SCORE_DATE, shared
 
-from propensity.evaluation.card import render_card
+from propensity.evaluation.card import CARD, render_card
 from propensity.evaluation.card_tables import difference
 from propensity.evaluation.changes import CHAMPION
 from propensity.evaluation.curves import lift
+from propensity.evaluation.judging import evaluate_version, promote
 from propensity.evaluation.records import DECAYED, OURS, POPULARITY, plain
 from propensity.evaluation.verdict import Test, Verdict
+from propensity.models.registry import crown
+from propensity.models.versions import bundle_folder
+from propensity.pipeline.bundle import MANIFEST, bundle_digest
 
 TOLD = "micro AP on explore pairs -1.23%"
 TEST = Test("not worse", "explore pairs, micro AP", -0.0123, -0.05, TOLD, False, -0.0456, 0.0078, 0.0321)
@@ -231,6 +241,24 @@ def test_what_changed_against_the_champion_is_told() -> None:
     gained = page.table("Categories that gained most")
     most = max(changes["categories"], key=lambda c: c[OURS] - c[CHAMPION])
     assert gained[0] == [most["name"], *(f"{v:.3f}" for v in (most[CHAMPION], most[OURS])), f"{most[OURS] - most[CHAMPION]:+.3f}"]
+
+
+def test_a_promotion_writes_its_verdict_and_what_changed_into_the_card(tmp_path: Path) -> None:
+    lake, made = copied_lake(tmp_path), shared()[1]
+    challenger = bundle_folder(lake.config, REGION, made.version)
+    older = Path(shutil.copytree(challenger, challenger.with_name("older")))
+    manifest = json.loads((older / MANIFEST).read_text())
+    (older / MANIFEST).write_text(json.dumps({**manifest, "version": "older", "score_date": "2024-12-30"}))
+    digest = bundle_digest(older)
+    crown(lake, REGION, None, "older", str(digest), SCORE_DATE - dt.timedelta(days=7), "by hand")
+    evaluate_version(lake, REGION, SCORE_DATE, made.version)
+    assert "romoted" not in (challenger / CARD).read_text()
+    decision, _ = promote(lake, REGION, SCORE_DATE, made.version)
+    page = Page((challenger / CARD).read_text())
+    assert decision.reason in page.text
+    assert "What changed against champion older" in page.text
+    assert all(row[3].endswith("not told apart") for row in page.table("Champion and this model")), "it is the same model"
+    assert page.table("What the two were made from") == [["score_date", "2024-12-30", manifest["score_date"]]]
 
 
 def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -18,9 +18,9 @@ from propensity.evaluation.slices import SIZES, acted_before, size_of, slices_of
 from propensity.features.csr import SparseBatch
 from propensity.models.feature_map import IdMap
 from propensity.models.metrics import judge
-from propensity.models.thresholds import Thresholds
+from propensity.pipeline.thresholds import Thresholds
 
-SETTINGS = Promotion(min_positives=2, resamples=100)
+SETTINGS = Promotion(min_positives=2, resamples=400)
 NAMES = ["a", "b", "c"]
 
 

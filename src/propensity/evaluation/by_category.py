@@ -9,7 +9,7 @@ import numpy.typing as npt
 from propensity.evaluation.bootstrap import resampled_areas
 from propensity.evaluation.records import DECAYED, OURS
 from propensity.features.csr import FloatArray
-from propensity.models.thresholds import Thresholds
+from propensity.pipeline.thresholds import Thresholds
 
 Doubles = npt.NDArray[np.float64]
 

@@ -13,12 +13,12 @@ def category_table(evaluation: Mapping[str, Any]) -> str:
     """Return every category, those with the most buyers first; thresholds only when the bundle has them."""
     ranked = sorted(evaluation["categories"], key=lambda category: (-category["buyers"], category["name"]))
     thresholds = any(not missing(category["picked"]) for category in ranked)
-    head = ["category", "buyers", "expected", "base rate", "AUC", f"AUC of {TITLES[DECAYED]}", "difference", "AP"]
-    head += ["threshold", "picked", f"right, {evaluation['promise']:.0%} promised"] if thresholds else []
+    head = ["category", "buyers", "expected", "base rate", "AUC", "baseline AUC", "difference", "AP"]
+    head += ["threshold", "picked", f"right ({evaluation['promise']:.0%} promised)"] if thresholds else []
     rows = [_row(category) + (_threshold(category) if thresholds else []) for category in ranked]
     caption = (
         f"All {len(ranked):,} categories, the largest first. AUC and AP where at least "
-        f"{evaluation['min_positives']:,} customers acted."
+        f"{evaluation['min_positives']:,} customers acted; the bar reaches from 0.5 to 1. Baseline: {TITLES[DECAYED]}."
     )
     return table(caption, head, rows, NAME)
 

@@ -34,7 +34,7 @@ def tiles(evaluation: Mapping[str, Any]) -> str:
         ("macro AUC", number(figures["macro_auc"]), _against(evaluation, "macro_auc"),
          f"chance that a buyer ranks above another customer; {evaluation['level']:.0%} interval "
          f"{between(intervals['macro_auc']) or NONE}"),
-        ("calibration error", NONE if missing(error) else f"{error * 100:.2f} points", "0 is perfect",
+        ("calibration error", NONE if missing(error) else f"{error * 100:.2f} points", _acts(evaluation),
          "how far, on average, a predicted share lies from the observed one"),
     )  # fmt: skip
     return "".join(
@@ -108,6 +108,15 @@ def _against(evaluation: Mapping[str, Any], measure: str) -> str:
     if missing(value) or missing(low) or missing(high):
         return ""
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f}) against the best baseline"
+
+
+def _acts(evaluation: Mapping[str, Any]) -> str:
+    """Return how many acts were expected and how many were observed."""
+    sizes = evaluation["calibration_by_size"]
+    if any(missing(part["expected"]) for part in sizes):
+        return ""
+    expected, observed = (sum(part[key] for part in sizes) for key in ("expected", "positives"))
+    return f"{expected:,.0f} acts expected, {observed:,} observed"
 
 
 def _percent(value: float | None) -> str:

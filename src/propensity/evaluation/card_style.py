@@ -93,7 +93,8 @@ td small, th small { display: block; color: var(--soft); font-size: .78rem; font
 td small { white-space: nowrap; }
 .says { color: var(--ink); }
 tbody tr:last-child > * { border-bottom: 0; }
-#by-category thead th { max-width: 7.5rem; }
+#by-category thead th { max-width: 6.5rem; }
+#by-category th, #by-category td { padding-right: .3rem; }
 th button { padding: .15rem .3rem; margin: 0 -.3rem; border: 0; border-radius: .3rem; background: none; color: inherit;
   font: inherit; text-align: inherit; cursor: pointer; }
 th button::after { content: "\\a0\\2195" / ""; opacity: .6; }
@@ -141,6 +142,9 @@ circle.line-0 { fill: var(--card); stroke-width: 2.5; }
     --three: #555; }
   body { max-width: none; padding: 0; font-size: 9.5pt; } nav, .tools, script { display: none; }
   .scroll, #by-category .scroll { max-height: none; overflow: visible; } th button::after { content: ""; }
+  table { font-size: 8pt; } #by-category table { font-size: 7pt; } td small { white-space: normal; }
+  th, td { padding: .2rem .3rem; } .bar { width: 2.5rem; }
+  details::details-content { block-size: auto; content-visibility: visible; }
   .tile, figure, tr { break-inside: avoid; } thead { display: table-header-group; }
   th:first-child, #by-category thead th { position: static; } }
 """

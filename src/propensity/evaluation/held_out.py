@@ -27,9 +27,9 @@ from propensity.models.data import TrainingTables
 from propensity.models.feature_map import IdMap
 from propensity.models.metrics import curve, judge
 from propensity.models.ragged import owners
-from propensity.models.thresholds import Thresholds
 from propensity.pipeline.bundle import Bundle
 from propensity.pipeline.predictor import SparsePredictor
+from propensity.pipeline.thresholds import Thresholds
 from propensity.pipeline.top_k import sigmoid
 
 ABSENT = np.float32(-30.0)

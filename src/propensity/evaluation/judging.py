@@ -1,10 +1,14 @@
 """Evaluate a version; promote it or not: what the jobs call."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from propensity.errors import DataError
 from propensity.evaluation.card import CARD, render_card
+from propensity.evaluation.changes import changes_against
 from propensity.evaluation.manifest_checks import check_manifest
 from propensity.evaluation.promotion import Challenge, Decision, decide
 from propensity.evaluation.records import read_evaluation, write_evaluation, write_text
@@ -52,14 +56,30 @@ def promote(lake: Lake, region: str, score_date: dt.date, version: str) -> tuple
     tables = TrainingTables(lake, region)
     facts = check_manifest(config, region, score_date, bundle.manifest, data_digest(tables.digests(cutoffs)))
     challenge = Challenge(evaluation, score_date, past, facts)
-    decision = decide(config.models.promotion, challenge, lambda current: duel(tables, score_date, bundle, current))
+    fought: list[Duel] = []
+
+    def fight(current: Champion | None) -> Duel:
+        fought.append(duel(tables, score_date, bundle, current))
+        return fought[-1]
+
+    decision = decide(config.models.promotion, challenge, fight)
     if decision.verdict:
         write_verdict(bundle.path, decision.verdict)
         title = config.regions.regions[region].title or region
-        write_text(bundle.path / CARD, render_card(bundle.manifest, evaluation, title, verdict=read_verdict(bundle.path)))
+        changes = _changes(tables, challenge.champion, fought)
+        write_text(bundle.path / CARD, render_card(bundle.manifest, evaluation, title, read_verdict(bundle.path), changes))
     if decision.crown:
         crown(lake, region, challenge.champion, version, bundle.digest, score_date, decision.reason)
     return decision, bundle.digest
+
+
+def _changes(tables: TrainingTables, current: Champion | None, fought: Sequence[Duel]) -> dict[str, Any] | None:
+    """Return what the model card tells of the champion; None where it was not scored or the challenger's are no numbers."""
+    last = fought[-1] if fought else None
+    if current is None or last is None or last.theirs is None or not np.isfinite(last.ours).all():
+        return None
+    old = load_bundle(bundle_folder(tables.config, tables.region, current.version), current.digest).manifest
+    return changes_against(last.targets, last.ours, last.theirs, last.names, old, tables.config.models.promotion)
 
 
 def duel(tables: TrainingTables, score_date: dt.date, bundle: Bundle, current: Champion | None) -> Duel:
