@@ -41,9 +41,7 @@ class TestNetworkPredictor(PredictorContract):
         assert (raw.logits != inner.logits).any()
         assert predictor.thresholds.precisions == (0.3, 0.5, 0.7)
 
-    def test_only_own_history_in_a_category_makes_it_the_whole_model(
-        self, predictor: SparsePredictor, batch: SparseBatch
-    ) -> None:
+    def test_only_own_history_in_a_category_makes_the_whole_model(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
         assert predictor.score(batch, 1).sources() == ["model"] * len(batch)
         profile = without_history(batch, predictor)
         known = uncalibrated(predictor).encoder.features.dense_rows(profile)[0]
