@@ -3,11 +3,13 @@
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from propensity.contracts import CHAMPIONS
+from propensity.errors import DataError, NotPromotedError
 from propensity.storage import Lake
 
 
@@ -54,6 +56,36 @@ def crown(
     file = lake.write(CHAMPIONS, {"region": region}, name[:24], rows, {"champions": rows.num_rows})
     lake.commit(CHAMPIONS, [file], {"region": region}, {"region": region, "version": version}, base=base)
     return new
+
+
+def withdrawn(past: Sequence[Champion]) -> list[Champion]:
+    """Return the champions that a rollback to the present one withdrew; none when the present one came by promotion.
+
+    `past` is a region's history, oldest first: the withdrawn ones lie between the present champion and its earlier reign.
+    """
+    earlier = [i for i, entry in enumerate(past[:-1]) if entry.digest == past[-1].digest]
+    return list(past[earlier[-1] + 1 : -1]) if earlier else []
+
+
+def restorable(past: Sequence[Champion], region: str, version: str | None) -> Champion:
+    """Return the champion to roll a region back to: `version`, or the one before the present.
+
+    It is the present champion where a rollback to it has been made: there may be scores to publish still.
+    Raise NotPromotedError without a champion, DataError when there is nothing to go back to.
+    """
+    where = f"region {region}"
+    if not past:
+        raise NotPromotedError("no model has been promoted", where=where, do="there is nothing to roll back")
+    present = past[-1]
+    if withdrawn(past) and version in (None, present.version):
+        return present
+    earlier = [entry for entry in past[:-1] if entry.version != present.version]
+    found = [entry for entry in earlier if version in (None, entry.version)]
+    if not found:
+        names = list(dict.fromkeys(entry.version for entry in earlier))
+        what = f"{version} was not champion before {present.version}" if version else f"no champion before {present.version}"
+        raise DataError(what, where=where, examples=names, do="name an earlier champion" if names else "train a new version")
+    return found[-1]
 
 
 def _table(lake: Lake, entries: list[Champion]) -> pa.Table:
