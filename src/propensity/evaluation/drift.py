@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from propensity.contracts import SCORE_SOURCES
 from propensity.features.windows import RECENCY_DAYS
 from propensity.models.distributions import FORMAT, Counts
 
@@ -117,7 +118,7 @@ def _scores(scores: Mapping[str, Any], customers: int, reference: Mapping[str, A
         yield Measure("expected_acts_ratio", ALL, expected / mean, 1.0)
     else:
         yield Measure("expected_acts", ALL, expected)
-    for source in sorted({*scores["sources"], *(theirs["sources"] if theirs else ())}):
+    for source in SCORE_SOURCES:
         was = theirs["sources"].get(source, 0) / total if theirs and total else None
         yield Measure("source_share", source, scores["sources"].get(source, 0) / max(customers, 1), was)
 
