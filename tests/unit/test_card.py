@@ -21,7 +21,7 @@ from propensity.evaluation.changes import CHAMPION
 from propensity.evaluation.curves import lift
 from propensity.evaluation.judging import evaluate_version, promote
 from propensity.evaluation.records import DECAYED, OURS, POPULARITY, plain
-from propensity.evaluation.verdict import Test, Verdict
+from propensity.evaluation.verdict import SUPERIOR, Test, Verdict
 from propensity.models.registry import crown
 from propensity.models.versions import bundle_folder
 from propensity.pipeline.bundle import MANIFEST, bundle_digest
@@ -129,6 +129,7 @@ def test_the_main_table_shows_every_figure_with_its_interval() -> None:
     row = card().table("Figures on")[0]
     figures = evaluation["table"]
     low, high = evaluation["intervals"]["macro_auc"]
+    assert f"95% interval {low:.3f} to {high:.3f}" in card().text, "on its tile, too"
     assert row[1] == f"{figures[OURS]['macro_auc']:.3f}{low:.3f} to {high:.3f}"
     assert row[2] == f"{figures[DECAYED]['macro_auc']:.3f}"
     assert row[3] == f"{figures[POPULARITY]['macro_auc']:.3f}"
@@ -183,6 +184,18 @@ def test_the_facts_prove_what_it_was_made_from() -> None:
     assert f"{evaluation['calibration_error'] * 100:.2f} points" in text
 
 
+def test_the_tiles_show_the_figures_to_remember() -> None:
+    _, evaluation = evaluated()
+    text, told = card().text, evaluation["gain"]
+    assert f"buyers reached by a tenth{told[OURS][told['shares'].index(0.1)]:.0%}" in text
+    assert f"precision at 10{evaluation['table'][OURS]['precision_at_10']:.0%}" in text
+    best = max((DECAYED, POPULARITY), key=lambda name: evaluation["table"][name]["precision_at_10"])
+    gap, low, high = (100 * value for value in evaluation["differences"][best]["precision_at_10"])
+    assert f"{gap:+.1f} points ({low:+.1f} to {high:+.1f}) against the best baseline" in text
+    observed = int(sum(category["buyers"] for category in evaluation["categories"]))
+    assert f"{sum(c['expected'] for c in evaluation['categories']):,.0f} acts expected, {observed:,} observed" in text
+
+
 def test_names_that_are_hostile_are_shown_as_they_are() -> None:
     manifest, evaluation = evaluated()
     nasty = '</script><script>alert("1")</script> & $style'
@@ -221,6 +234,9 @@ def test_a_verdict_is_told_with_every_test() -> None:
     assert "Not promoted" in page.text
     assert "it beats <both>" in page.text
     assert "the-old-one" in page.text
+    better = {**vars(TEST), "name": SUPERIOR}
+    rows = card(verdict=verdict(tests=[{**better, "passed": True}, better, vars(TEST)])).table("3 tests")
+    assert [row[1][2:] for row in rows] == ["failed", "not shown", "passed"], "what failed comes first; of these one is enough"
     row = page.table("1 tests")[0]
     assert row[0].startswith("not worse")
     assert "failed" in row[1]

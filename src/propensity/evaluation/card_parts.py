@@ -29,7 +29,7 @@ def tiles(evaluation: Mapping[str, Any]) -> str:
     parts = (
         ("buyers reached by a tenth", _percent(tenth), against,
          "of a category's buyers are among its likeliest 10% of customers"),
-        ("precision at 10", _percent(figures["precision_at_10"]), _against(evaluation, "precision_at_10"),
+        ("precision at 10", _percent(figures["precision_at_10"]), _against(evaluation, "precision_at_10", points=True),
          "of each customer's ten likeliest categories were acted on"),
         ("macro AUC", number(figures["macro_auc"]), _against(evaluation, "macro_auc"),
          f"chance that a buyer ranks above another customer; {evaluation['level']:.0%} interval "
@@ -98,8 +98,8 @@ def limits(evaluation: Mapping[str, Any]) -> str:
     return "".join(f"<li>{escape(text)}</li>" for text in said)
 
 
-def _against(evaluation: Mapping[str, Any], measure: str) -> str:
-    """Return the difference to the baseline that is best in this measure, with its interval."""
+def _against(evaluation: Mapping[str, Any], measure: str, points: bool = False) -> str:
+    """Return the difference to the baseline that is best in this measure, with its interval; a share in percentage points."""
     told = {name: evaluation["table"][name][measure] for name in BASELINES}
     best = max((name for name in told if not missing(told[name])), key=lambda name: told[name], default=None)
     if best is None:
@@ -107,6 +107,8 @@ def _against(evaluation: Mapping[str, Any], measure: str) -> str:
     value, low, high = evaluation["differences"][best][measure]
     if missing(value) or missing(low) or missing(high):
         return ""
+    if points:
+        return f"{100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}) against the best baseline"
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f}) against the best baseline"
 
 

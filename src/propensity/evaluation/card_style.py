@@ -11,15 +11,16 @@ PAGE = """<!doctype html>
 <body>
 <header><p class="eyebrow">Propensity model card</p><h1>$region</h1><p class="version">$version</p>
 <p class="lead">$lead</p>
-<nav aria-label="On this page"><a href="#figures">Figures</a> <a href="#plots">Plots</a> <a href="#slices">Where it is good</a>
+<nav aria-label="On this page"><a href="#figures">Figures</a> <a href="#plots">Plots</a> <a href="#reading">How to read this</a>
+<a href="#slices">Where it is good</a>
 <a href="#by-category">Categories</a> <a href="#made-from">Made from</a> <a href="#limits">Limits</a></nav></header>
 <main>
 $verdict
 <section class="tiles" aria-label="Figures to remember">$tiles</section>
 <section id="figures"><h2>Against the baselines</h2>
 <p>All on the same customers and the same held-out window.</p>$figures</section>
-<section><h2>How to read this</h2><dl class="words">$reading</dl></section>
 <section class="charts" id="plots" aria-label="Plots">$charts</section>
+<section id="reading"><h2>How to read this</h2><dl class="words">$reading</dl></section>
 <section><details><summary>The plots' numbers</summary>$numbers</details></section>
 <section id="slices"><h2>Where it is good and where it is not</h2>
 <p>Pairs that the customer acted on before and pairs that they did not are judged apart, and so are large and small
@@ -101,6 +102,9 @@ th button::after { content: "\\a0\\2195" / ""; opacity: .6; }
 th[aria-sort=ascending] button::after { content: "\\a0\\2191" / ""; opacity: 1; }
 th[aria-sort=descending] button::after { content: "\\a0\\2193" / ""; opacity: 1; }
 th[aria-sort] { color: var(--ink); }
+#verdict td:nth-child(2) { white-space: nowrap; }
+#verdict th:last-child, #verdict td:last-child { min-width: 14rem; text-align: left; }
+#changes td { overflow-wrap: anywhere; }
 .bar { display: block; width: 4.5rem; height: .3rem; margin: .2rem 0 0 auto; border-radius: .15rem; print-color-adjust: exact;
   background: linear-gradient(to right, var(--one) var(--share), var(--rule) 0); }
 .tools label { display: flex; gap: .6rem; align-items: center; }

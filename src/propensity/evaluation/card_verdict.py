@@ -7,6 +7,7 @@ from typing import Any
 from propensity.evaluation.card_tables import MEASURES, NONE, Cell, Row, between, difference, missing, number, table
 from propensity.evaluation.changes import CHAMPION, differing
 from propensity.evaluation.records import OURS
+from propensity.evaluation.verdict import SUPERIOR
 
 MOST = 10
 """How many categories are shown that gained, and that lost."""
@@ -18,10 +19,10 @@ def verdict_part(verdict: Mapping[str, Any] | None) -> str:
         return ""
     head = "\u2714 Promoted" if verdict["promoted"] else "\u2718 Not promoted"
     champion = verdict["champion"]
-    against = f"Compared with champion {champion['version']}." if champion else "The region had no champion to compare with."
+    against = f"<p>Compared with champion {escape(str(champion['version']))}.</p>" if champion else ""
     tests = _tests(verdict) if verdict["tests"] else ""
     return (
-        f'<section id="verdict"><h2>{head}</h2><p>{escape(verdict["reason"])}</p><p>{escape(against)}</p>'
+        f'<section id="verdict"><h2>{head}</h2><p>{escape(verdict["reason"])}</p>{against}'
         f"{f'<details><summary>Every test</summary>{tests}</details>' if tests else ''}</section>"
     )
 
@@ -39,10 +40,11 @@ def changes_part(manifest: Mapping[str, Any], changes: Mapping[str, Any] | None)
     gained = [c for c in gains if c[OURS] > c[CHAMPION]][:MOST]
     lost = [c for c in reversed(gains) if c[OURS] < c[CHAMPION]][:MOST]
     most = _categories("Categories that gained most", gained) + _categories("Categories that lost most", lost)
+    most = f'<div class="pair">{most}</div>' if most else ""
     return (
         f'<section id="changes"><h2>What changed against champion {escape(str(old["version"]))}</h2>'
         f"<p>Both on this page's window and customers.</p>{_figures(changes)}"
-        f'<div class="pair">{most}</div>{made}</section>'
+        f"{most}{made}</section>"
     )
 
 
@@ -50,16 +52,23 @@ def _tests(verdict: Mapping[str, Any]) -> str:
     rows: list[Row] = [
         [
             Cell(test["name"], test["slice"]),
-            Cell("\u2714 passed" if test["passed"] else "\u2718 failed"),
+            _outcome(test),
             Cell(_figure(test["figure"]), between([test["low"], test["high"]])),
             _figure(test["bound"]),
             NONE if missing(test["p"]) else f"{test['p']:.3g}",
             Cell(test["told"]),
         ]
-        for test in sorted(verdict["tests"], key=lambda test: bool(test["passed"]))
+        for test in sorted(verdict["tests"], key=lambda test: (bool(test["passed"]), test["name"] == SUPERIOR))
     ]
     head = ["test", "outcome", "figure", "held against", "corrected p", "finding"]
     return table(f"{len(rows)} tests; p-values corrected for their number", head, rows)
+
+
+def _outcome(test: Mapping[str, Any]) -> str:
+    """Return the outcome in a word; of the tests for a better model one is enough, so none of them fails the challenger."""
+    if test["passed"]:
+        return "\u2714 passed"
+    return "\u2248 not shown" if test["name"] == SUPERIOR else "\u2718 failed"
 
 
 def _figures(changes: Mapping[str, Any]) -> str:
