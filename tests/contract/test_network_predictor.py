@@ -8,6 +8,7 @@ import pytest
 from propensity.evaluation.rungs import without_history
 from propensity.features.csr import SparseBatch
 from propensity.models.calibrated import CalibratedPredictor, uncalibrated
+from propensity.models.loading import load_pipeline
 from propensity.models.network_predictor import trained
 from propensity.models.propensity import PropensityPredictor
 from propensity.pipeline.bundle import load_bundle
@@ -34,12 +35,17 @@ class TestNetworkPredictor(PredictorContract):
         np.testing.assert_allclose(got.logits, wanted.logits, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(got.source, wanted.source)
 
-    def test_it_is_calibrated_and_says_what_it_promises(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
+    def test_it_is_calibrated_and_says_what_it_promises(
+        self, predictor: SparsePredictor, batch: SparseBatch, folder: Path
+    ) -> None:
         assert isinstance(predictor, CalibratedPredictor)
         raw, inner = predictor.raw(batch), predictor.inner.raw(batch)
         np.testing.assert_array_equal(raw.logits, predictor.calibration.apply(inner.logits))
         assert (raw.logits != inner.logits).any()
-        assert predictor.thresholds.precisions == (0.3, 0.5, 0.7)
+        promised = load_pipeline(folder).thresholds
+        assert promised is not None
+        assert promised.precisions == (0.3, 0.5, 0.7)
+        np.testing.assert_array_equal(promised.values, predictor.thresholds.values)
 
     def test_only_own_history_in_a_category_makes_the_whole_model(self, predictor: SparsePredictor, batch: SparseBatch) -> None:
         assert predictor.score(batch, 1).sources() == ["model"] * len(batch)
