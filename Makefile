@@ -74,7 +74,7 @@ redemption: $(STAMP)  ## judge the field-embedding network against XGBoost: who 
 rollback: $(STAMP)  ## make a region's last champion champion again, scores too: make rollback REGION=north
 	@test -n "$(REGION)" || { echo "error: no region. To do: make rollback REGION=north" >&2; exit 2; }
 	@$(PY) -m ops java
-	@PYTHONPATH=src:jobs $(PY) jobs/rollback.py --region '$(REGION)' $(if $(VERSION),--version '$(VERSION)')
+	@$(PY) jobs/rollback.py --region '$(REGION)' $(if $(VERSION),--version '$(VERSION)')
 
 .PHONY: setup
 setup: $(STAMP)  ## make the Python environment (done by the others when needed)
