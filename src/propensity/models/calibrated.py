@@ -9,7 +9,6 @@ import numpy as np
 from propensity.errors import BundleError
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.models.calibration import Calibration, stretch
-from propensity.models.thresholds import NO_PROMISE
 from propensity.pipeline.bundle import Bundle
 from propensity.pipeline.kernels import usable
 from propensity.pipeline.predictor import Raw, SparsePredictor
@@ -20,6 +19,8 @@ SLOPE, OFFSET, THRESHOLDS = "calibration.slope", "calibration.offset", "threshol
 OURS = (SLOPE, OFFSET, THRESHOLDS)
 SETTINGS = "calibration"
 """The manifest's entry."""
+NO_PROMISE = np.float32(2.0)
+"""Above every probability: nobody is picked.  A bundle holds finite numbers only, so it is not infinity there."""
 
 
 class CalibratedPredictor(SparsePredictor):

@@ -17,11 +17,7 @@ from scipy.special import betainc
 from propensity.features.csr import FloatArray
 from propensity.pipeline.thresholds import Thresholds
 
-__all__ = ["NO_PROMISE", "Deviations", "Thresholds", "fit_thresholds"]
-
 Doubles = npt.NDArray[np.float64]
-NO_PROMISE = np.float32(2.0)
-"""Above every probability: nobody is picked.  A bundle holds finite numbers only, so it is not infinity there."""
 
 
 @dataclass(frozen=True)
