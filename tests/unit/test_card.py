@@ -16,6 +16,7 @@ from tests.support.online import copied_lake
 from tests.support.trained import REGION, SCORE_DATE, shared
 
 from propensity.evaluation.card import CARD, render_card
+from propensity.evaluation.card_style import STYLE
 from propensity.evaluation.card_tables import difference
 from propensity.evaluation.changes import CHAMPION
 from propensity.evaluation.curves import lift
@@ -275,6 +276,23 @@ def test_a_promotion_writes_its_verdict_and_what_changed_into_the_card(tmp_path:
     assert "What changed against champion older" in page.text
     assert all(row[3].endswith("not told apart") for row in page.table("Champion and this model")), "it is the same model"
     assert page.table("What the two were made from") == [["score_date", "2024-12-30", manifest["score_date"]]]
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance as WCAG 2 has it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_text_and_lines_stand_out_in_light_and_dark(scheme: int) -> None:
+    block = re.findall(r":root \{[^}]*--ink[^}]*\}", STYLE)[scheme]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    for paper in ("page", "card"):
+        for ink in ("ink", "soft", "one", "two", "three"):
+            low, high = sorted(luminance(colours[name]) for name in (paper, ink))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (paper, ink)
 
 
 def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -46,9 +46,9 @@ $changes
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #55606e; --page: #f6f7f9; --card: #ffffff; --rule: #dfe3e8;
-  --one: #0b63b5; --two: #a84c06; --three: #5f6b7a; --wash: #dcebf9; }
+  --one: #0b63b5; --two: #a84c06; --three: #5f6b7a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf1; --soft: #a9b3c0; --page: #12161c; --card: #1b212a; --rule: #36404d;
-  --one: #6db3f8; --two: #f0a35e; --three: #aab4c0; --wash: #22384f; } }
+  --one: #6db3f8; --two: #f0a35e; --three: #aab4c0; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.2rem 4rem; background: var(--page); color: var(--ink);
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
