@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, roc_auc_score
+from tests.support.evaluated import evaluated
 
 from propensity.config import MAX_CHANNELS, Promotion
 from propensity.evaluation.bootstrap import MEASURES, multiplicities
@@ -13,8 +14,8 @@ from propensity.evaluation.by_category import at_thresholds, average_precisions,
 from propensity.evaluation.changes import CHAMPION, changes_against, differing
 from propensity.evaluation.comparison import compare
 from propensity.evaluation.curves import SHARES, gain, lift
-from propensity.evaluation.records import DECAYED, OURS
-from propensity.evaluation.slices import SIZES, acted_before, size_of, slices_of
+from propensity.evaluation.records import DECAYED, OURS, POPULARITY
+from propensity.evaluation.slices import EXPLORE, REPEAT, SIZES, acted_before, size_of, slices_of
 from propensity.features.csr import SparseBatch
 from propensity.models.feature_map import IdMap
 from propensity.models.metrics import judge
@@ -179,3 +180,26 @@ def test_manifests_differ_where_they_differ() -> None:
         ("shape.hidden", "64", "64, 8"),
     ]
     assert differing(new, new) == []
+
+
+def test_the_parts_of_an_evaluation_tell_of_the_same_customers_and_models() -> None:
+    _, told = evaluated()
+    table, positives = told["table"], told["table"][OURS]["positives"]
+    assert table[POPULARITY]["macro_auc"] == 0.5
+    assert table[DECAYED]["macro_auc"] > 0.5
+    assert [part["name"] for part in told["slices"]] == [REPEAT, EXPLORE, *SIZES]
+    by_history, by_size = told["slices"][:2], told["slices"][2:]
+    for parts in (by_history, by_size):
+        assert sum(part["positives"] for part in parts) == positives
+        assert sum(part["pairs"] for part in parts) == told["customers"] * len(told["categories"])
+    assert sum(category["buyers"] for category in told["categories"]) == positives
+    assert sum(part["positives"] for part in told["calibration_by_size"]) == positives
+    assert sum(pairs for _, _, pairs in told["reliability"]) == told["customers"] * len(told["categories"])
+    assert told["gain"][POPULARITY] == pytest.approx(told["gain"]["shares"])
+    rungs = told["rungs"]
+    assert list(rungs) == ["prior", "profile", "model"]
+    assert rungs["prior"]["micro_ap"] == pytest.approx(table[POPULARITY]["micro_ap"])
+    assert {key: rungs["model"][key] for key in MEASURES} == pytest.approx({key: table[OURS][key] for key in MEASURES})
+    assert rungs["model"]["calibration_error"] == pytest.approx(told["calibration_error"])
+    assert sum(told["sources"].values()) == told["customers"]
+    assert told["promise"] in [promise["precision"] for promise in told["promises"]]
