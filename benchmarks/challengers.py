@@ -145,10 +145,12 @@ def wounds(champion: Bundle) -> dict[str, tuple[Wound, dict[str, Any]]]:
     late = [(day - dt.timedelta(days=28)).isoformat() for day in days]
 
     def constant(tensors: dict[str, Any]) -> None:
-        tensors["calibration.slope"][:] = 0
+        for name in ("output.weight", "history_weight.weight", "history_shared.2.weight"):
+            tensors[name][:] = 0
 
     def backwards(tensors: dict[str, Any]) -> None:
-        tensors["calibration.slope"][likeliest] *= -1
+        for name in ("output.weight", "history_weight.weight"):
+            tensors[name][likeliest] *= -1
 
     def elsewhere(tensors: dict[str, Any]) -> None:
         order = np.random.default_rng(0).permutation(categories)

@@ -62,7 +62,8 @@ def market() -> Iterator[Market]:
 
 def test_a_constant_is_blocked_by_the_baselines(market: Market) -> None:
     def constant(tensors: dict[str, Any]) -> None:
-        tensors["calibration.slope"][:] = 0
+        for name in ("output.weight", "history_weight.weight", "history_shared.2.weight"):
+            tensors[name][:] = 0
 
     decision = market.plant("constant", wound=constant)
     assert not decision.promoted
@@ -76,7 +77,8 @@ def test_one_broken_category_is_blocked_by_name(market: Market) -> None:
     column = int(np.argmax(buyers[market.honest.tensors["categories"]]))
 
     def broken(tensors: dict[str, Any]) -> None:
-        tensors["calibration.slope"][column] *= -1
+        for name in ("output.weight", "history_weight.weight"):
+            tensors[name][column] *= -1
 
     decision = market.plant("broken", wound=broken)
     assert not decision.promoted
