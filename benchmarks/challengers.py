@@ -132,49 +132,54 @@ def trained(tables: TrainingTables, day: dt.date, version: str, **models: Any) -
     folder = bundle_folder(config, REGION, version)
     made.folder.rename(folder)
     bundle = load_bundle(folder)
-    save(tables.lake, bundle, version, lambda _: None, {})
+    save(tables.lake, bundle, version, nothing, {})
     return load_bundle(folder)
+
+
+def constant(tensors: dict[str, Any]) -> None:
+    """Leave each category's bias alone."""
+    for name in ("output.weight", "history_weight.weight", "history_shared.2.weight"):
+        tensors[name][:] = 0
+
+
+def upside_down(tensors: dict[str, Any]) -> None:
+    """Turn the most popular category's own weights round."""
+    for name in ("output.weight", "history_weight.weight"):
+        tensors[name][int(np.argmax(tensors["prior"]))] *= -1
+
+
+def elsewhere(tensors: dict[str, Any]) -> None:
+    """Give every category another one's weights."""
+    categories = len(tensors["categories"])
+    order = np.random.default_rng(0).permutation(categories)
+    for name, array in tensors.items():
+        if name != "categories" and array.shape[:1] == (categories,):
+            tensors[name] = np.ascontiguousarray(array[order])
+
+
+def poisoned(tensors: dict[str, Any]) -> None:
+    """Put something that is no number in one feature's row."""
+    tensors["embedding.weight"][0] = np.nan
+
+
+def nothing(_: dict[str, Any]) -> None:
+    """Leave the arrays as they are."""
 
 
 def wounds(champion: Bundle) -> dict[str, tuple[Wound, dict[str, Any]]]:
     """Return the challengers that the champion is made into: what is done to its arrays and to its manifest."""
-    categories = len(champion.tensors["categories"])
-    likeliest = int(np.argmax(champion.tensors["prior"]))
     data = dict(champion.manifest["data"])
     days = [dt.date.fromisoformat(day) for day in data["windows"]]
     late = [(day - dt.timedelta(days=28)).isoformat() for day in days]
-
-    def constant(tensors: dict[str, Any]) -> None:
-        for name in ("output.weight", "history_weight.weight", "history_shared.2.weight"):
-            tensors[name][:] = 0
-
-    def backwards(tensors: dict[str, Any]) -> None:
-        for name in ("output.weight", "history_weight.weight"):
-            tensors[name][likeliest] *= -1
-
-    def elsewhere(tensors: dict[str, Any]) -> None:
-        order = np.random.default_rng(0).permutation(categories)
-        for name, array in tensors.items():
-            if name != "categories" and array.shape[:1] == (categories,):
-                tensors[name] = np.ascontiguousarray(array[order])
-
-    def poisoned(tensors: dict[str, Any]) -> None:
-        tensors["embedding.weight"][0] = np.nan
-
-    def nothing(_: dict[str, Any]) -> None:
-        pass
-
+    leak = [champion.manifest["held_out"], *data["windows"]]
     return {
         "a constant": (constant, {}),
         "another region's bundle": (nothing, {"region": "north"}),
         "another region's categories, the manifest made to fit": (elsewhere, {}),
         "weights that are no numbers": (poisoned, {}),
-        "the most popular category upside down": (backwards, {}),
+        "the most popular category upside down": (upside_down, {}),
         "windows 28 days old": (nothing, {"data": {**data, "windows": late}}),
-        "the held-out window among those learned from": (
-            nothing,
-            {"data": {**data, "windows": [champion.manifest["held_out"], *data["windows"]]}},
-        ),
+        "the held-out window among those learned from": (nothing, {"data": {**data, "windows": leak}}),
     }
 
 
@@ -199,7 +204,7 @@ def measure(folder: Path, reseeds: int) -> list[str]:
     lines.append(first.told("the same, where there is no champion", leaking, "leak"))
     # The oldest windows have no rows that are older still, so fewer are learned from.
     old = trained(stale, day, "stale", train_windows=lake.config.models.train_windows - STALE_WINDOWS)
-    save(lake, old, "stale", lambda _: None, {"data": bundle.manifest["data"]})
+    save(lake, old, "stale", nothing, {"data": bundle.manifest["data"]})
     lines.append(trial.told("features 28 days older than their labels, the manifest made to fit", tables, "stale"))
     for seed in range(1, reseeds + 1):
         trained(tables, day, f"seed-{seed}", seed=seed)

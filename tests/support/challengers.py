@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from propensity.config import Promotion, load_config
 from propensity.engine import features as engine
+from propensity.evaluation.bootstrap import resampled
 from propensity.evaluation.promotion import Challenge, Decision, decide
 from propensity.evaluation.records import BASELINES, OURS
 from propensity.evaluation.trial import Duel
@@ -60,11 +61,11 @@ def evaluation(ours: Mapping[str, float | None], baseline: tuple[float, float] =
 
 def try_it(settings: Promotion, tried: Duel, champion: Champion | None = OLD, day: dt.date = DAY) -> Decision:
     """Return the decision on made-up scores, by the very function that decides on bundles."""
-    from propensity.models.metrics import judge
-
     figures = {"macro_auc": 0.8, "micro_ap": 0.4}
     if np.isfinite(tried.ours).all():
-        figures = judge(tried.targets, tried.ours, settings.min_positives).as_dict()
+        once = np.ones((1, len(tried.targets)), np.int32)
+        values = resampled(tried.targets, tried.ours, once, settings.min_positives)
+        figures = {measure: float(values[measure][0]) for measure in figures}
     return decide(settings, Challenge(evaluation(figures), day, [champion] if champion else [], []), lambda _: tried)
 
 

@@ -116,11 +116,6 @@ def demand_numbers(scores: FloatArray, where: str) -> None:
         raise BundleError("customers with scores that are no numbers", where=where, count=wrong, do="train again")
 
 
-def judge_model(window: HeldOut, model: SparsePredictor, settings: Promotion) -> Figures:
-    """Return a model's figures on the window."""
-    return judge_scores(window, window.scores(model)[0], settings)
-
-
 def judge_scores(window: HeldOut, values: FloatArray, settings: Promotion) -> Figures:
     """Return the figures of scores (N, C) on the window."""
     return judge(window.targets, values, settings.min_positives, settings.expected_precision).as_dict()

@@ -83,8 +83,11 @@ def _changes(tables: TrainingTables, current: Champion | None, fought: Sequence[
 
 
 def duel(tables: TrainingTables, score_date: dt.date, bundle: Bundle, current: Champion | None) -> Duel:
-    """Score the held-out window of `score_date` by a challenger's bundle and by the champion, if there is one."""
-    from propensity.evaluation.held_out import held_out
+    """Score the held-out window of `score_date` by a challenger's bundle and by the champion, if there is one.
+
+    Raise BundleError when a bundle is damaged, or the champion's scores are no numbers.
+    """
+    from propensity.evaluation.held_out import demand_numbers, held_out
     from propensity.evaluation.slices import acted_before
     from propensity.models.loading import load_pipeline
     from propensity.models.raw_features import check_channels
@@ -97,6 +100,7 @@ def duel(tables: TrainingTables, score_date: dt.date, bundle: Bundle, current: C
         pipeline = load_pipeline(folder, current.digest)
         check_channels(tables.config, pipeline.vectoriser, str(folder))
         theirs, _ = window.scores(pipeline.predictor)
+        demand_numbers(theirs, str(folder))
     words = tokens.names(tokens.load(tables.lake), *tables.config.label_key)
     names = [words[int(token)] for token in window.categories.ids]
     return Duel(window.targets, ours, theirs, acted_before(window.features, window.categories), names)

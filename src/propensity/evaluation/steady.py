@@ -15,7 +15,6 @@ from propensity.evaluation.bootstrap import Values, interval, multiplicities, re
 from propensity.evaluation.trial import CATEGORIES, TITLES, Duel
 from propensity.evaluation.verdict import Test, holm
 from propensity.features.csr import FloatArray
-from propensity.models.metrics import category_auc
 from propensity.pipeline.top_k import sigmoid
 
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
@@ -33,7 +32,8 @@ SUSPICIOUS, DRIFT = "not too good to be true", "steady"
 
 def categories(settings: Promotion, duel: Duel) -> list[Test]:
     """Return whether a large category ranks worse than the champion's beyond doubt, or misses its number of buyers."""
-    large = np.flatnonzero(duel.targets.sum(0) >= settings.category_buyers)
+    buyers = duel.targets.sum(0)
+    large = np.flatnonzero((buyers >= settings.category_buyers) & (buyers < len(duel.targets)))
     if duel.theirs is None or not len(large):
         return []
     targets, ours, theirs = duel.targets[:, large], duel.ours[:, large], duel.theirs[:, large]
@@ -42,16 +42,17 @@ def categories(settings: Promotion, duel: Duel) -> list[Test]:
 
 
 def _ranking(settings: Promotion, targets: FloatArray, ours: FloatArray, theirs: FloatArray, names: list[str]) -> Test:
-    weights = multiplicities(len(targets), CATEGORY_RESAMPLES, settings.seed)
-    drawn: Values = resampled_areas(targets, ours, weights, 1) - resampled_areas(targets, theirs, weights, 1)
-    change = category_auc(targets, ours, 1) - category_auc(targets, theirs, 1)
-    beyond = (-change - settings.category_margin) / np.maximum(np.nanstd(drawn, axis=0), 1e-9)
+    drawn = multiplicities(len(targets), CATEGORY_RESAMPLES, settings.seed)
+    weights = np.concatenate([np.ones((1, len(targets)), np.int32), drawn])
+    changes: Values = resampled_areas(targets, ours, weights, 1) - resampled_areas(targets, theirs, weights, 1)
+    change, drawn_changes = changes[0], changes[1:]
+    beyond = (-change - settings.category_margin) / np.maximum(np.nanstd(drawn_changes, axis=0), 1e-9)
     p = np.array(holm(norm.sf(np.nan_to_num(beyond, nan=-np.inf)).tolist()))
     broken = [f"{names[i]} ({change[i]:+.3f})" for i in np.argsort(change) if p[i] <= 1 - settings.level]
     worst = int(np.nanargmin(change))
     listed = f"AUC lost by {len(broken)} of {len(names)} large categories: {', '.join(broken[:5])}"
     told = listed if broken else f"the largest change of a large category's AUC is {names[worst]}, {change[worst]:+.3f}"
-    low, high = interval(drawn[:, worst], settings.level)
+    low, high = interval(drawn_changes[:, worst], settings.level)
     return Test(CATEGORIES, names[worst], float(change[worst]), -settings.category_margin, told, not broken, low, high)
 
 
