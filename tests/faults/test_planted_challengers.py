@@ -209,7 +209,7 @@ def test_a_better_challenger_is_promoted() -> None:
     promoted = 0
     for seed in range(10):
         targets, mean, own = truth(seed, 1000, 20)
-        promoted += try_it(FAST, duel(targets, seen(mean, own, 0.5, seed), seen(mean, own, 1.0, seed + 100))).promoted
+        promoted += try_it(FAST, duel(targets, seen(mean, own, 0.5, seed), seen(mean, own, 0.8, seed + 100))).promoted
     assert promoted >= 9
 
 

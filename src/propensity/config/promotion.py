@@ -32,9 +32,9 @@ class Promotion(Frozen):
     """Population stability index of the probabilities against the champion's for the same customers, at most."""
     mean_shift: float = Field(0.3, gt=0)
     """How far the mean probability may lie from the champion's, as a share of it."""
-    suspicious_gain: float = Field(0.25, gt=0, le=1)
+    suspicious_gain: float = Field(0.15, gt=0, le=1)
     """A gain over the champion is suspicious when it closes more than this share of the gap to a perfect figure."""
-    suspicious_gain_first: float = Field(0.6, gt=0, le=1)
+    suspicious_gain_first: float = Field(0.4, gt=0, le=1)
     """The same over the best baseline, where the region has no champion."""
     refresh_after_days: int = Field(28, ge=1)
     """A champion so many days older than the challenger is replaced by one that is not worse: models age."""
