@@ -1,7 +1,7 @@
 """Plant bad challengers on the undivided Complete Journey data and print what the promotion says of each.
 
-The champion is the model that ``make reproduce`` trains.  Every challenger goes through the evaluation and the decision that the
-jobs call; nothing of it reaches the lake: bundles lie in a temporary folder, and the champion is one in name only.
+The champion is trained here, as every week.  Every challenger goes through the evaluation and the decision that the jobs call;
+nothing of it reaches the lake: bundles lie in a temporary folder, and the champion is one in name only.
 """
 
 import argparse

@@ -14,12 +14,14 @@ from tests.support.trained import REGION, SCORE_DATE, shared
 from propensity.config import Promotion
 from propensity.errors import BundleError, ConflictError, DataError
 from propensity.evaluation.judging import evaluate_version, promote
+from propensity.evaluation.manifest_checks import check_manifest
 from propensity.evaluation.promotion import Challenge, Decision, decide
 from propensity.evaluation.records import BASELINES, OURS, read_evaluation
 from propensity.evaluation.steady import stability_index
 from propensity.evaluation.trial import Duel
 from propensity.evaluation.verdict import holm
 from propensity.models.registry import Champion, champion, crown, history
+from propensity.pipeline.bundle import load_bundle
 from propensity.storage import Lake
 
 SETTINGS = Promotion(resamples=400, category_buyers=40)
@@ -184,3 +186,23 @@ def test_a_version_is_judged_before_it_is_promoted_and_the_figures_belong_to_its
     assert made.version in card
     assert " src=" not in card
     assert "http" not in card.replace("http-equiv", "")
+
+
+def test_a_manifest_must_fit_region_day_label_channels_windows_and_data() -> None:
+    lake, made = shared()
+    manifest = load_bundle(made.folder).manifest
+    data = manifest["data"]["digest"]
+
+    def failing(region: str = REGION, data: str = data, **changes: Any) -> list[str]:
+        tests = check_manifest(lake.config, region, SCORE_DATE, {**manifest, **changes}, data)
+        return [test.slice for test in tests if not test.passed]
+
+    assert failing() == []
+    assert failing(region="alps") == ["region"]
+    assert failing(score_date="2025-01-01") == ["score date"]
+    assert failing(held_out="2025-01-01") == ["held-out window"]
+    assert failing(label=["order", "brand"]) == ["label"]
+    assert failing(channels=["recency"]) == ["channels"]
+    assert failing(data="0") == ["data"]
+    # A model from elsewhere does not say what it was trained on.
+    assert failing(data="0", training={"adopted": "9"}) == []
