@@ -72,7 +72,7 @@ def decide(settings: Promotion, challenge: Challenge, duel: Callable[[Champion |
         except BundleError as error:
             if champion is None:
                 raise
-            lost = f"; champion {champion.version} can no longer be loaded ({error.what})"
+            lost = f"champion {champion.version} can no longer be loaded ({error.what})"
             rule, champion = FIRST, None
             more = _tried(settings, challenge, duel(None), rule)
         tests = corrected([*tests, *more], 1 - settings.level)
@@ -129,36 +129,32 @@ def baselines(table: Mapping[str, Figures]) -> list[Test]:
 
 
 def _decision(challenge: Challenge, champion: Champion | None, rule: str, tests: Sequence[Test], lost: str) -> Decision:
+    evaluation = challenge.evaluation
     failed = [test for test in tests if not test.passed and test.name != SUPERIOR]
     better = [test for test in tests if test.name == SUPERIOR]
     enough = rule != BETTER or any(test.passed for test in better)
-    promoted = not failed and enough
-    whole = ", ".join(test.told for test in better) or ", ".join(
-        f"{TITLES[m]} {_number(challenge.evaluation['table'][OURS][m]):.4f}" for m in TITLES
-    )
-    if failed:
-        reason = f"{len(failed)} of {len(tests)} tests failed: " + "; ".join(test.told for test in failed[:5])
-    elif not enough and champion:
-        reason = f"not shown to be better than champion {champion.version}: {whole}"
+    figures = ", ".join(f"{title} {_number(evaluation['table'][OURS][measure]):.4f}" for measure, title in TITLES.items())
+    whole, name = ", ".join(test.told for test in better) or figures, f"champion {champion.version}" if champion else ""
+    no_better = [f"not shown to be better than {name}: {whole}"] if better and not enough else []
+    if failed or not enough:
+        head = f"{len(failed)} of {len(tests)} tests failed: " if failed else ""
+        reason = head + "; ".join([*(test.told for test in failed[:5]), *no_better])
     else:
-        told = {FIRST: "the region had no champion", AS_GOOD: "not worse anywhere than champion", BETTER: "better than champion"}
-        name = f" {champion.version}" if champion else ""
-        reason = f"{len(tests)} tests passed; {lost[2:] or told[rule] + name}; {whole}"
-    evaluation = challenge.evaluation
-    known = {"version": champion.version, "digest": champion.digest} if champion else None
+        told = {FIRST: "the region had no champion", AS_GOOD: f"not worse anywhere than {name}", BETTER: f"better than {name}"}
+        reason = f"{len(tests)} tests passed; {lost or told[rule]}; {whole}"
     verdict = Verdict(
-        evaluation["version"],
-        evaluation["digest"],
-        evaluation["region"],
-        challenge.score_date.isoformat(),
-        evaluation["cutoff"],
-        known,
-        rule,
-        promoted,
-        reason,
-        tests,
+        version=evaluation["version"],
+        digest=evaluation["digest"],
+        region=evaluation["region"],
+        score_date=challenge.score_date.isoformat(),
+        cutoff=evaluation["cutoff"],
+        champion={"version": champion.version, "digest": champion.digest} if champion else None,
+        rule=rule,
+        promoted=not failed and enough,
+        reason=reason,
+        tests=tests,
     )
-    return Decision(promoted, reason, promoted, verdict)
+    return Decision(verdict.promoted, reason, verdict.promoted, verdict)
 
 
 def _fact(name: str, part: str, told: str, passed: bool) -> Test:
