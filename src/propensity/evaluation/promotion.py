@@ -21,6 +21,8 @@ from propensity.models.registry import Champion
 BASELINE_TITLES = {"popularity": "popularity", "decayed_frequency": "the customer's own decayed frequency"}
 FIRST, BETTER, AS_GOOD = "first", "better", "not worse"
 """What is asked of a challenger."""
+LISTED = 5
+"""How many failed tests the sentence tells of."""
 BASELINE, ORDER = "beats the baselines", "order"
 
 
@@ -138,7 +140,8 @@ def _decision(challenge: Challenge, champion: Champion | None, rule: str, tests:
     no_better = [f"not shown to be better than {name}: {whole}"] if better and not enough else []
     if failed or not enough:
         head = f"{len(failed)} of {len(tests)} tests failed: " if failed else ""
-        reason = head + "; ".join([*(test.told for test in failed[:5]), *no_better])
+        rest = [f"{len(failed) - LISTED} more in verdict.json"] if len(failed) > LISTED else []
+        reason = head + "; ".join([*(test.told for test in failed[:LISTED]), *rest, *no_better])
     else:
         told = {FIRST: "the region had no champion", AS_GOOD: f"not worse anywhere than {name}", BETTER: f"better than {name}"}
         reason = f"{len(tests)} tests passed; {lost or told[rule]}; {whole}"
