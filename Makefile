@@ -43,10 +43,15 @@ lint: $(STAMP)  ## check style, types and the direction of imports
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
-.PHONY: reproduce
-reproduce: $(STAMP)  ## reproduce the held-out comparison on the undivided data (one region)
+.PHONY: evaluate
+evaluate: $(STAMP)  ## judge the model beside five peers over held-out windows of the undivided data (FAST=1: one window)
 	@$(PY) -m ops java
-	$(PY) -m benchmarks.reproduce
+	$(PY) -m benchmarks.evaluate $(if $(FAST),--fast)
+
+.PHONY: campaigns
+campaigns: $(STAMP)  ## rank the households that real campaigns targeted; count redemptions among the first
+	@$(PY) -m ops java
+	$(PY) -m benchmarks.campaigns
 
 .PHONY: load
 load: $(STAMP)  ## measure the online service over HTTP beside a bare endpoint

@@ -1,6 +1,6 @@
 """How long a customer takes in batches, one thread: compiled loops and torch in turns, at the reference shape and on real rows.
 
-Real rows are those of the undivided benchmark's held-out window (``make reproduce`` or ``make parity`` makes them).
+Real rows are those of the undivided benchmark's held-out window (``make evaluate`` or ``make parity`` makes them).
 """
 
 import argparse

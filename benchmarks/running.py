@@ -17,9 +17,9 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def job(conf: Path, name: str, *arguments: str) -> dict[str, Any]:
-    """Run one job and return its verdict; end with its exit status when it fails."""
-    verdict = load_config(conf).home / "verdicts" / f"benchmark-{name}.json"
+def job(conf: Path, name: str, *arguments: str, called: str = "") -> dict[str, Any]:
+    """Run one job and return its verdict; end with its exit status when it fails.  Jobs side by side are `called` differently."""
+    verdict = load_config(conf).home / "verdicts" / f"benchmark-{name}{called}.json"
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "jobs")])
     environment = {**os.environ, "PROPENSITY_CONF": str(conf), "PYTHONPATH": path}
     command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *arguments, "--verdict", str(verdict)]
