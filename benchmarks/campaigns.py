@@ -211,7 +211,7 @@ def _words(pooled: Mapping[str, Any]) -> list[str]:
         line = f"The first {share:.0%} by our score hold {ours:.1%} of those who redeem, {ours / share:.2f} times chance"
         for name, (gap, low, high) in part["ours_less"].items():
             said = "more than" if low > 0 else "less than" if high < 0 else "not distinguishable from"
-            line += f"; {said} by {name} ({gap:+.3f} [{low:+.3f}, {high:+.3f}])"
+            line += f"; {said} {name} finds ({gap:+.3f} [{low:+.3f}, {high:+.3f}])"
         lines.append(line + ".")
     return lines
 
