@@ -18,7 +18,7 @@ from propensity.evaluation.judging import evaluate_version, promote
 from propensity.evaluation.manifest_checks import check_manifest
 from propensity.evaluation.promotion import Challenge, Decision, decide
 from propensity.evaluation.records import BASELINES, OURS, read_evaluation
-from propensity.evaluation.steady import stability_index
+from propensity.evaluation.steady import categories, stability_index
 from propensity.evaluation.trial import Duel
 from propensity.evaluation.verdict import holm
 from propensity.models.registry import Champion, champion, crown, history
@@ -132,6 +132,20 @@ def test_the_stability_index_by_hand() -> None:
     before, now = np.array([0.005, 0.005, 0.3, 0.3]), np.array([0.005, 0.3, 0.3, 0.3])
     assert stability_index(before, now) == pytest.approx((0.25 - 0.5) * np.log(0.25 / 0.5) + (0.75 - 0.5) * np.log(0.75 / 0.5))
     assert stability_index(before, before) == 0.0
+
+
+def test_buyers_are_missed_only_clearly_further_than_by_the_champion() -> None:
+    targets = np.zeros((400, 1), np.float32)
+    targets[:100] = 1
+    logits = {share: np.full((400, 1), np.log(share / (1 - share)), np.float32) for share in (0.11, 0.13, 0.2)}
+
+    def broken(ours: float, theirs: float) -> bool:
+        tests = categories(SETTINGS, duel(targets, logits[ours], logits[theirs]))
+        return not next(test for test in tests if test.slice.endswith("buyers")).passed
+
+    assert broken(0.11, 0.2)
+    assert not broken(0.11, 0.13), "a season that neither foresaw"
+    assert not broken(0.13, 0.2), "within a factor of two"
 
 
 def test_a_slice_with_nothing_to_tell_gives_no_test() -> None:

@@ -23,6 +23,8 @@ FLOOR = 1e-4
 """A bin nobody is in counts as that share."""
 FACTOR = 2.0
 """A category's buyers are missed when there are more than so many times as many as foretold, or so many times fewer."""
+FURTHER = 1.4
+"""And when that is so many times further off than the champion: a season that neither foresaw breaks no category."""
 UNKNOWN = -30.0
 """Logit of a category that a model does not know, as the held-out window fills it in; drift leaves it out."""
 CATEGORY_RESAMPLES = 100
@@ -57,10 +59,13 @@ def _ranking(settings: Promotion, targets: FloatArray, ours: FloatArray, theirs:
 
 
 def _promises(targets: FloatArray, ours: FloatArray, theirs: FloatArray, names: list[str]) -> Test:
-    """Return whether the number of buyers is missed by a factor where the champion's is not: ranking alone would not show it."""
+    """Return whether the number of buyers is missed by a factor, and clearly further than the champion misses it.
+
+    Ranking alone would not show it.
+    """
     found = targets.sum(0)
     mine, other = (np.abs(np.log(np.maximum(sigmoid(s).sum(0), 1e-9) / found)) for s in (ours, theirs))
-    missed = np.flatnonzero((mine > math.log(FACTOR)) & (other <= math.log(FACTOR)))
+    missed = np.flatnonzero((mine > math.log(FACTOR)) & (mine - other > math.log(FURTHER)))
     worst = int(np.argmax(mine))
     expected = sigmoid(ours).sum(0)
     listed = [f"{names[i]} ({expected[i]:.0f} foretold, {found[i]:.0f} came)" for i in missed[:5]]
