@@ -218,13 +218,17 @@ def test_thresholds_are_shown_when_there_are_any() -> None:
         category.update(threshold=None, picked=None, precision=None)
     assert len(card({**evaluation, "promises": []}).table("All ")[0]) == 8
     assert "promise" not in card({**evaluation, "promises": []}).text
-    told = {"precision": 0.5, "confidence": 0.95, "categories": 12, "picked": 2000, "right": 1111, "judged": 9, "kept": 8}
+    told = {"precision": 0.5, "confidence": 0.95, "categories": 12, "picked": 2000, "right": 1111, "judged": 9, "above": 7,
+            "kept": 8}  # fmt: skip
     evaluation.update(promise=0.5, promises=[told, {**told, "picked": 0, "right": 0}])
     for category in evaluation["categories"]:
         category.update(threshold=0.4321, picked=1234.0, precision=0.5678)
     evaluation["categories"][0].update(threshold=None, picked=0.0, precision=None)
     page = card(evaluation)
-    assert page.table("Judged where") == [["50%", "12", "2,000", "55.5%", "8 of 9"], ["50%", "12", "0", "\u2013", "8 of 9"]]
+    assert page.table("Judged where") == [
+        ["50%", "12", "2,000", "55.5%", "7 of 9", "8 of 9"],
+        ["50%", "12", "0", "\u2013", "7 of 9", "8 of 9"],
+    ]
     rows = page.table("All ")
     assert ["43.2%", "1,234", "57%"] in [row[8:] for row in rows]
     assert ["\u2013", "0", "\u2013"] in [row[8:] for row in rows]

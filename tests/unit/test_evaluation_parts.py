@@ -136,14 +136,22 @@ def test_a_threshold_picks_those_at_or_above_it() -> None:
     assert all(np.isnan(values).all() for values in at_thresholds(targets, probabilities, None).values())
 
 
-def test_a_promise_is_kept_where_enough_are_picked_and_right() -> None:
+def test_a_promise_is_judged_where_enough_are_picked() -> None:
     targets = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
     probabilities = np.full((3, 3), 0.5, np.float32)
     values = np.array([[0.5, 0.5, np.inf], [0.6, 0.6, np.inf]], np.float32)
     first, second = promises(targets, probabilities, Thresholds((0.5, 0.7), 0.95, values), 3)
-    counts = {"categories": 2, "picked": 6, "right": 3, "judged": 2, "kept": 1}
+    counts = {"categories": 2, "picked": 6, "right": 3, "judged": 2, "above": 1, "kept": 2}
     assert first == {"precision": 0.5, "confidence": 0.95, **counts}
     assert second == {"precision": 0.7, "confidence": 0.95, **dict.fromkeys(counts, 0), "categories": 2}
+
+
+@pytest.mark.parametrize(("right", "above", "kept"), [(20, 1, 1), (19, 0, 1), (15, 0, 1), (14, 0, 0), (0, 0, 0), (40, 1, 1)])
+def test_a_promise_is_kept_unless_it_is_significantly_below(right: int, above: int, kept: int) -> None:
+    # 40 fair coins: 14 heads or fewer have a probability of 0.040, 15 or fewer of 0.077.
+    targets = (np.arange(40) < right).astype(np.float32)[:, None]
+    told = promises(targets, np.full((40, 1), 0.5, np.float32), Thresholds((0.5,), 0.95, np.full((1, 1), 0.5, np.float32)), 10)
+    assert (told[0]["above"], told[0]["kept"]) == (above, kept)
 
 
 def test_every_category_has_a_record_and_small_ones_no_auc() -> None:

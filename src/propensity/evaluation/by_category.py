@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 
 from propensity.evaluation.bootstrap import resampled_areas
-from propensity.evaluation.records import DECAYED, OURS
+from propensity.evaluation.records import BROKEN, DECAYED, OURS
 from propensity.features.csr import FloatArray
 from propensity.pipeline.thresholds import Thresholds
 
@@ -49,13 +50,14 @@ def by_category(
 def promises(targets: FloatArray, probabilities: FloatArray, thresholds: Thresholds, min_positives: int) -> list[dict[str, Any]]:
     """Return for each precision promised what its thresholds delivered.
 
-    `right` of the customers `picked` acted; of the categories that picked enough to be `judged`, `min_positives`, some `kept` the
-    promise.
+    `right` of the customers `picked` acted.  Of the categories that picked enough to be `judged`, `min_positives`, some are at or
+    `above` the promise; those that are not significantly below it have `kept` it.
     """
     told = []
     for precision, values in zip(thresholds.precisions, thresholds.values, strict=True):
         found = at_thresholds(targets, probabilities, values)
         enough = found["picked"] >= min_positives
+        picked, delivered = found["picked"][enough], found["precision"][enough]
         told.append({
             "precision": precision,
             "confidence": thresholds.confidence,
@@ -63,7 +65,8 @@ def promises(targets: FloatArray, probabilities: FloatArray, thresholds: Thresho
             "picked": int(found["picked"].sum()),
             "right": int(np.rint(np.nansum(found["picked"] * found["precision"]))),
             "judged": int(enough.sum()),
-            "kept": int((found["precision"][enough] >= precision).sum()),
+            "above": int((delivered >= precision).sum()),
+            "kept": int((binom.cdf(np.rint(picked * delivered), picked, precision) >= BROKEN).sum()),
         })  # fmt: skip
     return told
 

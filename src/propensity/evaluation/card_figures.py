@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from propensity.evaluation.card_tables import MEASURES, NONE, TITLES, Cell, Row, between, difference, number, points, table
-from propensity.evaluation.records import BASELINES, DECAYED, OURS
+from propensity.evaluation.records import BASELINES, BROKEN, DECAYED, OURS
 from propensity.evaluation.slices import EXPLORE, REPEAT
 
 SLICES = {
@@ -90,14 +90,20 @@ def promise_table(evaluation: Mapping[str, Any]) -> str:
             f"{told['categories']:,}",
             f"{told['picked']:,}",
             f"{told['right'] / told['picked']:.1%}" if told["picked"] else NONE,
+            f"{told['above']:,} of {told['judged']:,}",
             f"{told['kept']:,} of {told['judged']:,}",
         ]
         for told in evaluation["promises"]
     ]
     if not rows:
         return ""
-    head = ["precision promised", "categories with a threshold", "picked", "of them right", "categories that kept it"]
-    return table(f"Judged where at least {evaluation['min_positives']:,} customers are picked", head, rows)
+    head = ["precision promised", "categories with a threshold", "picked", "of them right"]
+    head += ["categories at or above it", "categories that kept it"]
+    caption = (
+        f"Judged where at least {evaluation['min_positives']:,} customers are picked. Kept: not significantly below the promise "
+        f"(one-sided binomial test, {BROKEN:.0%})"
+    )
+    return table(caption, head, rows)
 
 
 def _real(value: float | None) -> float:

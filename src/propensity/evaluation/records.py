@@ -12,10 +12,12 @@ from propensity.errors import BundleError
 from propensity.pipeline.bundle import bundle_digest
 
 FILE = "evaluation.json"
-FORMAT = 2
+FORMAT = 3
 """Raise it when an evaluation would hold other entries: an older file is then made again."""
 OURS, POPULARITY, DECAYED = "model", "popularity", "decayed_frequency"
 BASELINES = (POPULARITY, DECAYED)
+BROKEN = 0.05
+"""A promise is broken where so few right picks are less probable than this if it held (one-sided binomial test)."""
 
 Figures: TypeAlias = Mapping[str, float | None]
 """What metrics.Judgement holds, by name; None where the window had nothing to tell."""
