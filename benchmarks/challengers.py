@@ -138,7 +138,7 @@ def trained(tables: TrainingTables, day: dt.date, version: str, **models: Any) -
 
 def constant(tensors: dict[str, Any]) -> None:
     """Leave each category's bias alone."""
-    for name in ("output.weight", "history_weight.weight", "history_shared.2.weight"):
+    for name in ("output.weight", "history_weight.weight", "history_output.weight"):
         tensors[name][:] = 0
 
 

@@ -101,7 +101,7 @@ def judge_all(
     incomplete = () if sample is None else (EACH,)
     told = summary(mean_of(drawn), incomplete)
     calibration = float(np.mean([e["calibration_error"] for e in extras]))
-    share = sum(e["kept"] for e in extras) / max(sum(e["judged"] for e in extras), 1)
+    above, share = (sum(e[name] for e in extras) / max(sum(e["judged"] for e in extras), 1) for name in ("above", "kept"))
     by_window = {
         str(origin.cutoff): {**extra, "figures": _points(one, incomplete), "modelled": int(window.modelled.sum())}
         for origin, extra, one, window in zip(judged, extras, drawn, windows, strict=True)
@@ -114,23 +114,23 @@ def judge_all(
         "goal": ratio_of(pairs),
         "calibration_error": calibration,
         "promises_kept": share,
+        "promises_above": above,
         "rungs": rung_figures(newest, load_pipeline(bundles[judged[0]]).predictor, settings),
-        "bars": bars(told, calibration, share),
+        "bars": bars(told, calibration, share, above),
         "resamples": resamples,
         "versions": {str(origin.cutoff): bundles[origin].name for origin in judged},
     }
 
 
 def _kept(held: HeldOut, model: SparsePredictor, logits: Any, least: int) -> dict[str, Any]:
-    """Return ours' calibration error, and in how many of the categories with enough picks the promise holds."""
+    """Return ours' calibration error, and in how many categories with enough picks precision is above, or kept, as promised."""
     probabilities = sigmoid(logits)
     told: list[dict[str, Any]] = []
     if model.thresholds is not None:
         values = held.align(model.thresholds.values, model.categories, np.float32(np.inf))
         told = promises(held.targets, probabilities, replace(model.thresholds, values=values), least)
-    judged, kept = sum(p["judged"] for p in told), sum(p["kept"] for p in told)
-    error = calibration_error(held.targets, probabilities)
-    return {"calibration_error": error, "judged": judged, "kept": kept, "promises": told}
+    counts = {name: sum(p[name] for p in told) for name in ("judged", "above", "kept")}
+    return {"calibration_error": calibration_error(held.targets, probabilities), **counts, "promises": told}
 
 
 def _points(drawn: Any, without: Sequence[str]) -> dict[str, Any]:

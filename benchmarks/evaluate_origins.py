@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -32,6 +32,10 @@ WINDOWS = 13
 OURS, POPULARITY, DECAYED = "ours", "popularity", "decayed_frequency"
 EACH, PAIRS, PLAIN = "xgboost_per_category", "xgboost_pairs", "plain_network"
 PEERS = (POPULARITY, DECAYED, EACH, PAIRS, PLAIN)
+CODE = {EACH: "peers_boosting.py", PAIRS: "peers_boosting.py", PLAIN: "peers_network.py"}
+SAMPLED = (EACH, PAIRS)
+"""Peers that learn from less in short."""
+MODELLED = "modelled"
 PROCESSES = 2
 
 
@@ -90,27 +94,26 @@ def train_ours(origin: Origin, force: bool) -> tuple[Path, float]:
 
 
 def learn_peers(origin: Origin, sample: int | None, force: bool) -> dict[str, float]:
-    """Write every peer's scores of the held-out window, unless the same inputs made them before; return the seconds."""
-    folder = scores_folder(origin, sample)
-    if folder.is_dir() and not force:
+    """Write each peer's scores of the held-out window, unless the same inputs made them before; return the seconds."""
+    wanted = [name for name in PEERS if force or not scores_folder(origin, name, sample).is_dir()]
+    if not wanted:
         return {}
     from benchmarks.peers import prepare  # imported here: torch and xgboost load only where there is work
 
-    seconds, found = {}, {}
+    seconds = {}
     started = time.monotonic()
     peers = prepare(tables_of(origin), origin.score_date)
     seconds["reading"] = time.monotonic() - started
-    for name in PEERS:
+    for name in wanted:
         started = time.monotonic()
-        found.update(_scores_of(peers, name, sample))
+        _keep(scores_folder(origin, name, sample), _scores_of(peers, name, sample, lambda line: say(f"{origin.cutoff} {line}")))
         seconds[name] = time.monotonic() - started
         say(f"{origin.cutoff} {name}: {seconds[name]:.0f} s")
-    _keep(folder, found)
     return seconds
 
 
-def _scores_of(peers: Any, name: str, sample: int | None) -> dict[str, Any]:
-    from benchmarks.peers_boosting import each_category, pairs
+def _scores_of(peers: Any, name: str, sample: int | None, progress: Callable[[str], None]) -> dict[str, Any]:
+    from benchmarks.peers_boosting import FAST_PAIRS, SAMPLED_PAIRS, each_category, pairs
     from benchmarks.peers_network import plain_network
     from propensity.evaluation.baselines import decayed_frequency, popularity
     from propensity.models.data import popularity_logits
@@ -118,12 +121,12 @@ def _scores_of(peers: Any, name: str, sample: int | None) -> dict[str, Any]:
 
     window = peers.window
     if name == EACH:
-        each = each_category(peers, sample, say)
-        return {EACH: each.scores, "modelled": each.modelled}
+        each = each_category(peers, sample, progress)
+        return {EACH: each.scores, MODELLED: each.modelled}
     if name == PAIRS:
-        return {PAIRS: pairs(peers)}
+        return {PAIRS: pairs(peers, FAST_PAIRS if sample else SAMPLED_PAIRS)}
     if name == PLAIN:
-        return {PLAIN: plain_network(peers, lambda _: None)}
+        return {PLAIN: plain_network(peers, progress)}
     logits = popularity_logits(peers.everything())
     share = window.align(sigmoid(logits)[None], peers.encoder.history.categories.ids, np.float32(0))[0]
     if name == POPULARITY:
@@ -132,15 +135,16 @@ def _scores_of(peers: Any, name: str, sample: int | None) -> dict[str, Any]:
     return {DECAYED: decayed_frequency(lake, REGION, window.cutoff, window.users, window.categories, share)}
 
 
-def scores_folder(origin: Origin, sample: int | None) -> Path:
-    """Return where an origin's peers are kept: named by the tables, the settings and the code that they are made by."""
+def scores_folder(origin: Origin, name: str, sample: int | None) -> Path:
+    """Return where a peer's scores are kept: named by the tables, the settings and the code that they are made by."""
     tables = tables_of(origin)
     cutoffs = [origin.cutoff - STEP * k for k in range(origin.windows + 1)]
-    code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((ROOT / "benchmarks").glob("peers*.py"))]
-    code.append(hashlib.sha256((ROOT / "src/propensity/models/history.py").read_bytes()).hexdigest())
+    used = [ROOT / "benchmarks" / file for file in ("peers.py", CODE.get(name, "peers.py"))]
+    code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*used, ROOT / "src/propensity/models/history.py")]
     frequent = tables.config.models.min_feature_users, tables.config.models.min_category_users
-    digest = digest_of({"tables": tables.digests(cutoffs), "code": code, "sample": sample, "frequent": frequent})
-    return tables.config.home / "evaluate" / f"{origin.cutoff}-{digest[:12]}"
+    inputs = {"tables": tables.digests(cutoffs), "code": code, "frequent": frequent}
+    digest = digest_of({**inputs, "sample": sample if name in SAMPLED else None})
+    return tables.config.home / "evaluate" / f"{origin.cutoff}-{name}-{digest[:12]}"
 
 
 def _keep(folder: Path, arrays: dict[str, Any]) -> None:
@@ -155,8 +159,9 @@ def _keep(folder: Path, arrays: dict[str, Any]) -> None:
 
 def read_peers(origin: Origin, sample: int | None) -> tuple[dict[str, FloatArray], Any]:
     """Return every peer's scores (N, C), and which categories have an XGBoost model of their own (C,)."""
-    folder = scores_folder(origin, sample)
-    return {name: np.load(folder / f"{name}.npy") for name in PEERS}, np.load(folder / "modelled.npy")
+    folders = {name: scores_folder(origin, name, sample) for name in PEERS}
+    modelled = np.load(folders[EACH] / f"{MODELLED}.npy")
+    return {name: np.load(folder / f"{name}.npy") for name, folder in folders.items()}, modelled
 
 
 def learn_all(

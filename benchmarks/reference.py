@@ -9,12 +9,11 @@ import json
 import numpy as np
 import numpy.typing as npt
 
-from propensity.config import MAX_CHANNELS
+from propensity.config import MAX_CHANNELS, Models
 from propensity.features.windows import RECENCY_DAYS
 from propensity.models.encoding import Encoder
 from propensity.models.feature_map import FeatureMap
 from propensity.models.history import HistoryEncoder
-from propensity.models.network import SHARED_WIDTH
 from propensity.models.propensity import PropensityPredictor
 from propensity.pipeline.numeric import Decay, DropZeros, Log1p
 from propensity.pipeline.pipeline import Pipeline, Step
@@ -76,9 +75,13 @@ def _weights(random: np.random.Generator, encoder: Encoder, hidden: int) -> dict
         "activity_scale": 1 + np.abs(normal(activity)),
     }  # fmt: skip
     if width:
-        weights["history_shared.0.weight"] = normal(SHARED_WIDTH, width, scale=0.3)
-        weights["history_shared.0.bias"] = normal(SHARED_WIDTH)
-        weights["history_shared.2.weight"] = normal(1, SHARED_WIDTH, scale=0.3)
+        inner = Models().propensity_network.history_hidden
+        weights |= {
+            "history_values.weight": normal(inner, width, scale=0.3), "history_values.bias": normal(inner),
+            "history_category.weight": normal(categories, inner), "history_profile.weight": normal(inner, hidden),
+            "history_hidden.weight": normal(inner, inner, scale=0.2), "history_hidden.bias": normal(inner),
+            "history_output.weight": normal(1, inner, scale=0.3),
+        }  # fmt: skip
     return weights
 
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import campaigns
 from benchmarks.evaluate_figures import ALL, bars, best_other, summary, weights_of
 from benchmarks.evaluate_origins import LAST, OURS, Origin, origins, windows_needed
-from benchmarks.peers_boosting import correlation
+from benchmarks.peers_boosting import case_control, correlation
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
@@ -43,15 +43,15 @@ def drawn(ours: float, other: float) -> dict[str, dict[str, dict[str, np.ndarray
 def test_bars_ask_for_an_interval_above_zero(ours: float, met: bool) -> None:
     told = summary(drawn(ours, 0.5))
     assert best_other(drawn(ours, 0.5), ALL, "micro_ap") == "b"
-    said = bars(told, 0.005, 0.97)
+    said = bars(told, 0.005, 0.97, 0.94)
     assert [ok for text, ok in said if text.startswith("macro_auc")] == [met]
     assert said[0][1] is (ours >= 0.5)
 
 
 def test_bars_of_calibration_and_promises() -> None:
     told = summary(drawn(0.6, 0.5))
-    assert [ok for _, ok in bars(told, 0.011, 0.94)[-2:]] == [False, False]
-    assert [ok for _, ok in bars(told, 0.01, 0.95)[-2:]] == [True, True]
+    assert [ok for _, ok in bars(told, 0.011, 0.94, 0.9)[-2:]] == [False, False]
+    assert [ok for _, ok in bars(told, 0.01, 0.95, 0.9)[-2:]] == [True, True]
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=30), st.sampled_from([0.1, 0.2, 0.5]))
@@ -78,3 +78,13 @@ def test_correlation_of_sparse_columns_is_that_of_the_dense_ones() -> None:
     wanted = np.corrcoef(dense[:, :4].T, targets.T)[:4, 4:]
     np.testing.assert_allclose(found[:4], wanted, atol=1e-6)
     assert not found[4].any()
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 80))
+def test_rows_left_out_are_weighed_for(acted: list[bool], most: int) -> None:
+    target = np.array(acted, np.float32)
+    rows, weights = case_control(target, most, 0)
+    assert target[rows].sum() == target.sum(), "every positive stays"
+    assert len(np.unique(rows)) == len(rows) <= target.sum() + most
+    assert weights[target[rows] > 0].sum() == target.sum()
+    assert weights[target[rows] == 0].sum() == pytest.approx((target == 0).sum(), rel=1e-5)
