@@ -87,8 +87,8 @@ def only_one(name: str) -> Damage:
 @pytest.mark.parametrize(
     "damage",
     [
-        only_one("history_shared.0.weight"),
-        only_one("history_shared.0.bias"),
+        only_one("history_values.weight"),
+        only_one("history_values.bias"),
         with_manifest(lambda manifest: manifest["history"]["slots"].pop()),
         with_manifest(lambda manifest: manifest["history"]["channels"].pop()),
         with_manifest(lambda manifest: manifest["history"].update(slots=[0] * len(manifest["history"]["slots"]))),

@@ -62,7 +62,7 @@ def market() -> Iterator[Market]:
 
 def test_a_constant_is_blocked_by_the_baselines(market: Market) -> None:
     def constant(tensors: dict[str, Any]) -> None:
-        for name in ("output.weight", "history_weight.weight", "history_shared.2.weight"):
+        for name in ("output.weight", "history_weight.weight", "history_output.weight"):
             tensors[name][:] = 0
 
     decision = market.plant("constant", wound=constant)

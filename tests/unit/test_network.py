@@ -58,18 +58,23 @@ def test_the_history_path_adds_to_its_own_category_only() -> None:
     # Feature 33 (token 1, slot 1) is no multiple of 5, so only the history path sees it.
     batch = to_tensors(encoder.encode(to_batch([{33: 0.5, 100: 1.0}, {100: 1.0}])))
     with torch.no_grad():
-        difference = network(batch) - network.profile(batch)
+        difference = network(batch) - network.sparse(batch, network.profile(batch))
     assert abs(float(difference[0, 0])) > 1e-3
     assert difference[0, 1:].tolist() == [0.0, 0.0]
     assert difference[1].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_pair_that_looks_like_no_history_adds_nothing() -> None:
+def test_the_same_history_says_other_things_of_other_customers_and_categories() -> None:
     network, encoder = small_network()
-    batch = to_tensors(encoder.encode(to_batch([{33: 0.5}])))
+    # Token 1 and token 2 with the same history, for a customer of whom more is known and for one of whom nothing is.
+    batch = to_tensors(encoder.encode(to_batch([{33: 0.5, 65: 0.5, 100: 3.0}, {33: 0.5, 65: 0.5}])))
     with torch.no_grad():
-        batch.pair_values.copy_(torch.from_numpy(encoder.history.none()))
-        torch.testing.assert_close(network.history(batch), torch.zeros(1), atol=1e-6, rtol=0)
+        network.history_weight.weight.zero_()
+        (first, second), (third, fourth) = network.history(batch, network.profile(batch)).view(2, 2).tolist()
+    assert batch.pair_values[0].tolist() == batch.pair_values[2].tolist()
+    assert abs(first - second) > 1e-3
+    assert abs(first - third) > 1e-3
+    assert abs(second - fourth) > 1e-3
 
 
 def test_a_column_that_never_varies_is_left_out() -> None:

@@ -18,6 +18,8 @@ class PropensityNetwork(Frozen):
 
     hidden: int = Field(64, ge=1)
     """Width H of the sparse network's layers."""
+    history_hidden: int = Field(32, ge=1)
+    """Width W of the history path's layers."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Share of hidden units left out of each training step."""
     batch_size: int = Field(256, ge=1)

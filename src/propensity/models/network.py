@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from propensity.features.csr import FloatArray
 from propensity.models.encoding import Encoded, Moments
 
-SHARED_WIDTH = 16
-"""Hidden width of the history path's shared part."""
-
 
 @dataclass(frozen=True)
 class NetworkInput:
@@ -50,7 +47,7 @@ def to_tensors(encoded: Encoded) -> NetworkInput:
 
 
 class PropensityNetwork(nn.Module):
-    """D features, C categories, F history values a pair, hidden width H -> logits (B, C)."""
+    """D features, C categories, F history values a pair, hidden widths H and W -> logits (B, C)."""
 
     prior: Tensor
     """(C,) popularity logits."""
@@ -60,8 +57,17 @@ class PropensityNetwork(nn.Module):
     activity_mean: Tensor
     activity_scale: Tensor
 
-    def __init__(self, features: int, hidden: int, history: int, activity: int, prior: Tensor, dropout: float = 0.0) -> None:
-        """Take the popularity logits `prior` (C,), which the output's bias starts from."""
+    def __init__(
+        self,
+        features: int,
+        hidden: int,
+        history: int,
+        activity: int,
+        prior: Tensor,
+        history_hidden: int = 32,
+        dropout: float = 0.0,
+    ) -> None:
+        """Take the popularity logits `prior` (C,), which the output's bias starts from; `history_hidden` is W."""
         super().__init__()
         categories = len(prior)
         self.embedding = nn.EmbeddingBag(features, hidden, mode="sum", include_last_offset=True)
@@ -70,9 +76,13 @@ class PropensityNetwork(nn.Module):
         self.output = nn.Linear(hidden + activity, categories)
         self.dropout = nn.Dropout(dropout)
         self.history_weight = nn.Embedding(categories, history)
-        # Categories without any channel leave nothing for the history path to see.
-        shared = (nn.Linear(history, SHARED_WIDTH), nn.ReLU(), nn.Linear(SHARED_WIDTH, 1, bias=False)) if history else ()
-        self.history_shared = nn.Sequential(*shared)
+        if history:  # categories without any channel leave nothing for the history path to see
+            self.history_values = nn.Linear(history, history_hidden)
+            self.history_category = nn.Embedding(categories, history_hidden)
+            self.history_profile = nn.Linear(hidden, history_hidden, bias=False)
+            self.history_hidden = nn.Linear(history_hidden, history_hidden)
+            self.history_output = nn.Linear(history_hidden, 1, bias=False)
+            nn.init.zeros_(self.history_category.weight)
         self.register_buffer("prior", prior.clone())
         self.register_buffer("history_mean", torch.zeros(history))
         self.register_buffer("history_scale", torch.ones(history))
@@ -87,27 +97,33 @@ class PropensityNetwork(nn.Module):
 
     def forward(self, batch: NetworkInput) -> Tensor:
         """Return the folded logits (B, C)."""
-        logits = self.profile(batch)
+        hidden = self.profile(batch)
+        logits = self.sparse(batch, hidden)
         if len(batch.pair_user) == 0:
             return logits
         flat = batch.pair_user * logits.shape[1] + batch.pair_category
         # Every pair is there once, so the sum has one order only and the result is the same each time.
-        return logits.reshape(-1).index_add(0, flat, self.history(batch)).view_as(logits)
+        return logits.reshape(-1).index_add(0, flat, self.history(batch, hidden)).view_as(logits)
 
     def profile(self, batch: NetworkInput) -> Tensor:
-        """Return what the sparse path says: (B, C)."""
+        """Return what is known of each user beside his history in single categories: (B, H)."""
         bag = self.embedding(batch.rows, batch.offsets, per_sample_weights=batch.values)
         first = self.dropout(torch.relu(bag + self.embedding_bias))
-        second = self.dropout(torch.relu(self.hidden(first)))
-        activity = (batch.activity - self.activity_mean) * self.activity_scale
-        return cast(Tensor, self.output(torch.cat([second, activity], dim=1)))
+        return cast(Tensor, self.dropout(torch.relu(self.hidden(first))))
 
-    def history(self, batch: NetworkInput) -> Tensor:
-        """Return what the history path adds to each pair's logit: (P,).  A pair without history would get 0."""
+    def sparse(self, batch: NetworkInput, hidden: Tensor) -> Tensor:
+        """Return what the sparse path says of all categories: (B, C)."""
+        activity = (batch.activity - self.activity_mean) * self.activity_scale
+        return cast(Tensor, self.output(torch.cat([hidden, activity], dim=1)))
+
+    def history(self, batch: NetworkInput, hidden: Tensor) -> Tensor:
+        """Return what the history path adds to each pair's logit: (P,)."""
         none = (self.history_none - self.history_mean) * self.history_scale
         values = (batch.pair_values - self.history_mean) * self.history_scale
         own = ((values - none) * self.history_weight(batch.pair_category)).sum(1)
-        shared: Tensor = self.history_shared(values) - self.history_shared(none)
+        user = self.history_profile(hidden)[batch.pair_user]
+        first = torch.relu(self.history_values(values) + self.history_category(batch.pair_category) + user)
+        shared: Tensor = self.history_output(torch.relu(self.history_hidden(first)))
         total: Tensor = own + shared.squeeze(1)
         return total
 

@@ -69,13 +69,12 @@ def _check(encoder: Encoder, weights: Tensors) -> None:
         "history_scale": (history,), "history_none": (1, history), "activity_mean": (activity,), "activity_scale": (activity,),
     }  # fmt: skip
     if history:
-        inner = len(weights["history_shared.0.bias"])
-        shared = {
-            "history_shared.0.weight": (inner, history),
-            "history_shared.0.bias": (inner,),
-            "history_shared.2.weight": (1, inner),
-        }
-        expected |= shared
+        inner = len(weights["history_values.bias"])
+        expected |= {
+            "history_values.weight": (inner, history), "history_values.bias": (inner,),
+            "history_category.weight": (categories, inner), "history_profile.weight": (inner, hidden),
+            "history_hidden.weight": (inner, inner), "history_hidden.bias": (inner,), "history_output.weight": (1, inner),
+        }  # fmt: skip
     wrong = [f"{name} {weights[name].shape}" for name, shape in expected.items() if weights[name].shape != shape]
     wrong += [f"{name} {array.dtype}" for name, array in weights.items() if array.dtype != np.float32]
     if wrong:
@@ -99,13 +98,16 @@ def _sparse(encoder: Encoder, weights: Tensors) -> Sparse:
 
 
 def _own(history: HistoryEncoder, weights: Tensors) -> Own:
+    hidden = len(weights["hidden.bias"])
     mean, scale = weights["history_mean"], weights["history_scale"]
     none: FloatArray = ((weights["history_none"][0] - mean) * scale).astype(np.float32)
     inside = history.width > 0
-    first = weights["history_shared.0.weight"] if inside else np.zeros((1, 0), np.float32)
-    bias = weights["history_shared.0.bias"] if inside else np.zeros(1, np.float32)
-    second = weights["history_shared.2.weight"][0] if inside else np.zeros(1, np.float32)
-    zero = np.maximum(first @ none + bias, 0) @ second
+    first = weights["history_values.weight"] if inside else np.zeros((0, 0), np.float32)
+    category = weights["history_category.weight"] + weights["history_values.bias"] if inside else np.zeros((0, 0), np.float32)
+    profile = weights["history_profile.weight"] if inside else np.zeros((0, hidden), np.float32)
+    second = weights["history_hidden.weight"] if inside else np.zeros((0, 0), np.float32)
+    bias = weights["history_hidden.bias"] if inside else np.zeros(0, np.float32)
+    third = weights["history_output.weight"][0] if inside else np.zeros(0, np.float32)
     return Own(
         table=_table(history.categories),
         ids=history.categories.ids,
@@ -120,9 +122,11 @@ def _own(history: HistoryEncoder, weights: Tensors) -> Own:
         none=none,
         weight=np.ascontiguousarray(weights["history_weight.weight"]),
         first=np.ascontiguousarray(first.T),
-        first_bias=bias,
-        second=np.ascontiguousarray(second),
-        zero=float(zero),
+        category=category,
+        profile=np.ascontiguousarray(profile.T),
+        second=np.ascontiguousarray(second.T),
+        second_bias=bias,
+        third=np.ascontiguousarray(third),
     )
 
 

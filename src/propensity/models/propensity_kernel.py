@@ -64,12 +64,16 @@ class Own(NamedTuple):
     weight: Any
     """(C, F)."""
     first: Any
-    """(F, 16), transposed."""
-    first_bias: Any
+    """(F, W), transposed."""
+    category: Any
+    """(C, W), with the first layer's bias."""
+    profile: Any
+    """(H, W), transposed."""
     second: Any
-    """(16,)."""
-    zero: float
-    """What the shared part says of no history."""
+    """(W, W), transposed."""
+    second_bias: Any
+    third: Any
+    """(W,)."""
 
 
 @compiled
@@ -79,10 +83,11 @@ def score_rows(indices: Any, values: Any, offsets: Any, sparse: Any, own: Any, l
         ids, numbers = indices[offsets[b] : offsets[b + 1]], values[offsets[b] : offsets[b + 1]]
         category, stored = find_pairs(ids, numbers, own)
         activity = add_activity(stored, own)
-        found = profile(ids, numbers, activity, sparse, logits[b])
+        last = np.empty(len(sparse.hidden_bias) + len(activity), np.float32)
+        found = profile(ids, numbers, activity, sparse, last, logits[b])
         source[b] = MODEL if len(category) > 0 else PROFILE if found > 0 else PRIOR
         if source[b] != PRIOR:
-            add_history(category, stored, activity, own, logits[b])
+            add_history(category, stored, activity, last[: len(sparse.hidden_bias)], own, logits[b])
         else:
             logits[b, :] = sparse.prior
 
@@ -92,8 +97,8 @@ def score_rows(indices: Any, values: Any, offsets: Any, sparse: Any, own: Any, l
 
 
 @compiled
-def profile(ids: Any, values: Any, activity: Any, sparse: Any, logits: Any) -> int:
-    """Write what the sparse path says (C,); return how many features it knows."""
+def profile(ids: Any, values: Any, activity: Any, sparse: Any, last: Any, logits: Any) -> int:
+    """Write the last layer's input (H + A,) and what the sparse path says (C,); return how many features it knows."""
     rows = np.empty(len(ids), np.int64)
     positions(sparse.table, sparse.ids, ids, rows)
     scales = np.empty(len(ids), np.float32)
@@ -110,7 +115,6 @@ def profile(ids: Any, values: Any, activity: Any, sparse: Any, logits: Any) -> i
     for j in range(width):
         bag[j] += embedding_bias[j]
     rectify(bag)
-    last = np.empty(width + len(activity), np.float32)
     last[:width] = sparse.hidden_bias
     dense(bag, sparse.hidden, last[:width])
     rectify(last[:width])
@@ -166,25 +170,32 @@ def add_activity(stored: Any, own: Any) -> Any:
 
 
 @compiled
-def add_history(category: Any, stored: Any, activity: Any, own: Any, logits: Any) -> None:
-    """Add what the history path says of each pair to its category's logit."""
+def add_history(category: Any, stored: Any, activity: Any, hidden: Any, own: Any, logits: Any) -> None:
+    """Add what the history path says of each pair to its category's logit; `hidden` (H,) is the user's profile."""
     mean, scale, none, weight = own.mean, own.scale, own.none, own.weight
-    first, first_bias, second, zero = own.first, own.first_bias, own.second, np.float32(own.zero)
+    first, categories, second, second_bias, third = own.first, own.category, own.second, own.second_bias, own.third
     pairs = derive(stored, activity, own.recency, own.interval, own.days, len(mean))
-    inner = np.empty(len(first_bias), np.float32)
+    user = np.zeros(len(third), np.float32)
+    dense(hidden, own.profile, user)
+    every = np.arange(max(len(mean), len(third)))
+    inner, outer = np.empty(len(third), np.float32), np.empty(len(third), np.float32)
     for p in range(len(category)):
+        values = pairs[p]
         total = np.float32(0.0)
-        inner[:] = first_bias
         for f in range(len(mean)):
-            value = (pairs[p, f] - mean[f]) * scale[f]
-            total += (value - none[f]) * weight[category[p], f]
-            for j in range(len(inner)):
-                inner[j] += value * first[f, j]
+            values[f] = (values[f] - mean[f]) * scale[f]
+            total += (values[f] - none[f]) * weight[category[p], f]
+        for j in range(len(third)):
+            inner[j] = categories[category[p], j] + user[j]
+        add_rows(inner, first, every[: len(mean)], values)
+        rectify(inner)
+        outer[:] = second_bias
+        add_rows(outer, second, every[: len(third)], inner)
+        rectify(outer)
         shared = np.float32(0.0)
-        for j in range(len(inner)):
-            if not inner[j] <= 0:  # what is not a number counts, and is seen
-                shared += inner[j] * second[j]
-        logits[category[p]] += total + (shared - zero)
+        for j in range(len(third)):
+            shared += outer[j] * third[j]
+        logits[category[p]] += total + shared
 
 
 @compiled

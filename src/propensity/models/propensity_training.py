@@ -62,7 +62,8 @@ def _inputs(part: Examples) -> NetworkInput:
 def _fresh(models: Models, encoder: Encoder, examples: Examples) -> PropensityNetwork:
     history, mine = encoder.history, models.propensity_network
     prior = torch.from_numpy(popularity_logits(examples))
-    network = PropensityNetwork(len(encoder.features), mine.hidden, history.width, history.activity_width, prior, mine.dropout)
+    widths = len(encoder.features), mine.hidden, history.width, history.activity_width
+    network = PropensityNetwork(*widths, prior, mine.history_hidden, mine.dropout)
     pairs = examples.encoded.pairs
     network.standardise(moments(pairs.values), moments(pairs.activity), history.none())
     return network
