@@ -25,6 +25,7 @@ from benchmarks.evaluate_origins import (
     ORIGINS,
     OURS,
     PROCESSES,
+    Folders,
     Origin,
     learn_all,
     make_all_tables,
@@ -51,14 +52,15 @@ FAST_RESAMPLES, FAST_CATEGORIES = 100, 24
 def main(argv: Sequence[str] | None = None) -> int:
     """Learn, judge, print the tables and the bars; exit status 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--fast", action="store_true", help="one window, fewer resamples, some categories for XGBoost per category"
-    )
+    parser.add_argument("--fast", action="store_true", help="one window, fewer resamples, less for XGBoost to learn from")
     parser.add_argument("--force", action="store_true", help="learn again what the same inputs have made before")
     parser.add_argument("--processes", type=int, default=PROCESSES, help="how many models are learned side by side")
-    result = measure(parser.parse_args(argv))
+    arguments = parser.parse_args(argv)
+    result = measure(arguments)
     print("\n".join(["", *lines_of(result)]))
-    (load_config(CONF).home / "evaluate.json").write_text(json.dumps(result, indent=1))
+    (load_config(CONF).home / ("evaluate-fast.json" if arguments.fast else "evaluate.json")).write_text(
+        json.dumps(result, indent=1)
+    )
     return 0 if all(met for _, met in result["bars"]) else 1
 
 
@@ -70,10 +72,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     sample = FAST_CATEGORIES if arguments.fast else None
     make_all_tables([*judged, *more])
     seconds = {"tables": time.monotonic() - started}
-    bundles, spent = learn_all(judged, more, sample, arguments.force, arguments.processes)
+    bundles, peers, spent = learn_all(judged, more, sample, arguments.force, arguments.processes)
     seconds.update(spent)
     clock = time.monotonic()
-    told = judge_all(judged, bundles, sample, FAST_RESAMPLES if arguments.fast else RESAMPLES, arguments.processes)
+    told = judge_all(judged, bundles, peers, arguments.fast, arguments.processes)
     seconds["judging"] = time.monotonic() - clock
     told["campaigns"] = None if arguments.fast else campaigns.measure(bundles)
     seconds["whole command"] = time.monotonic() - started
@@ -81,24 +83,24 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def judge_all(
-    judged: Sequence[Origin], bundles: Mapping[Origin, Path], sample: int | None, resamples: int, processes: int
+    judged: Sequence[Origin], bundles: Mapping[Origin, Path], peers: Mapping[Origin, Folders], fast: bool, processes: int
 ) -> dict[str, Any]:
-    """Return the backtest's figures; the windows are judged side by side."""
+    """Return the backtest's figures; the windows are judged side by side.  In short XGBoost per category is not compared."""
     least = load_config(CONF).models.promotion.min_positives
+    incomplete, resamples = ((EACH,), FAST_RESAMPLES) if fast else ((), RESAMPLES)
     windows, extras = [], []
     for origin in judged:
         say(f"scoring the window from {origin.cutoff}")
         held = held_out(tables_of(origin), origin.score_date)
         model = load_pipeline(bundles[origin]).predictor
         ours = held.scores(model)[0]
-        peers, modelled = read_peers(origin, sample)
+        others, modelled = read_peers(peers[origin])
         before = acted_before(held.features, held.categories)
-        windows.append(Window(held.users.to_numpy(), held.targets, before, {**peers, OURS: ours}, modelled))
+        windows.append(Window(held.users.to_numpy(), held.targets, before, {**others, OURS: ours}, modelled))
         extras.append(_kept(held, model, ours, least))
     weights = weights_of([w.users for w in windows], resamples, SEED)
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         drawn, pairs = zip(*pool.map(judge_window, windows, weights, [least] * len(windows)), strict=True)
-    incomplete = () if sample is None else (EACH,)
     told = summary(mean_of(drawn), incomplete)
     calibration = float(np.mean([e["calibration_error"] for e in extras]))
     above, share = (sum(e[name] for e in extras) / max(sum(e["judged"] for e in extras), 1) for name in ("above", "kept"))

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import yaml
@@ -36,6 +36,8 @@ CODE = {EACH: "peers_boosting.py", PAIRS: "peers_boosting.py", PLAIN: "peers_net
 SAMPLED = (EACH, PAIRS)
 """Peers that learn from less in short."""
 MODELLED = "modelled"
+Folders: TypeAlias = dict[str, Path]
+"""Where each peer's scores of a held-out window lie."""
 PROCESSES = 2
 
 
@@ -93,11 +95,12 @@ def train_ours(origin: Origin, force: bool) -> tuple[Path, float]:
     return bundle_folder(load_config(conf), REGION, version), time.monotonic() - started
 
 
-def learn_peers(origin: Origin, sample: int | None, force: bool) -> dict[str, float]:
-    """Write each peer's scores of the held-out window, unless the same inputs made them before; return the seconds."""
-    wanted = [name for name in PEERS if force or not scores_folder(origin, name, sample).is_dir()]
+def learn_peers(origin: Origin, sample: int | None, force: bool) -> tuple[Folders, dict[str, float]]:
+    """Write each peer's scores of the held-out window, unless the same inputs made them before; return where, and the seconds."""
+    folders = {name: scores_folder(origin, name, sample) for name in PEERS}
+    wanted = [name for name, folder in folders.items() if force or not folder.is_dir()]
     if not wanted:
-        return {}
+        return folders, {}
     from benchmarks.peers import prepare  # imported here: torch and xgboost load only where there is work
 
     seconds = {}
@@ -106,10 +109,10 @@ def learn_peers(origin: Origin, sample: int | None, force: bool) -> dict[str, fl
     seconds["reading"] = time.monotonic() - started
     for name in wanted:
         started = time.monotonic()
-        _keep(scores_folder(origin, name, sample), _scores_of(peers, name, sample, lambda line: say(f"{origin.cutoff} {line}")))
+        _keep(folders[name], _scores_of(peers, name, sample, lambda line: say(f"{origin.cutoff} {line}")))
         seconds[name] = time.monotonic() - started
         say(f"{origin.cutoff} {name}: {seconds[name]:.0f} s")
-    return seconds
+    return folders, seconds
 
 
 def _scores_of(peers: Any, name: str, sample: int | None, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -157,24 +160,25 @@ def _keep(folder: Path, arrays: dict[str, Any]) -> None:
     temporary.rename(folder)
 
 
-def read_peers(origin: Origin, sample: int | None) -> tuple[dict[str, FloatArray], Any]:
+def read_peers(folders: Folders) -> tuple[dict[str, FloatArray], Any]:
     """Return every peer's scores (N, C), and which categories have an XGBoost model of their own (C,)."""
-    folders = {name: scores_folder(origin, name, sample) for name in PEERS}
     modelled = np.load(folders[EACH] / f"{MODELLED}.npy")
     return {name: np.load(folder / f"{name}.npy") for name, folder in folders.items()}, modelled
 
 
 def learn_all(
     judged: Sequence[Origin], more: Sequence[Origin], sample: int | None, force: bool, processes: int = PROCESSES
-) -> tuple[dict[Origin, Path], dict[str, float]]:
-    """Learn everything, two models side by side; return our bundles and the seconds by model, added up over the origins."""
+) -> tuple[dict[Origin, Path], dict[Origin, Folders], dict[str, float]]:
+    """Learn everything, two models side by side; return bundles, the peers' scores, seconds by model."""
     seconds: dict[str, float] = {}
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        peers = [pool.submit(learn_peers, origin, sample, force) for origin in judged]
+        others = {origin: pool.submit(learn_peers, origin, sample, force) for origin in judged}
         ours = {origin: pool.submit(train_ours, origin, force) for origin in (*judged, *more)}
-        for told in (future.result() for future in peers):
-            for name, spent in told.items():
-                seconds[name] = seconds.get(name, 0.0) + spent
+        peers = {origin: future.result() for origin, future in others.items()}
         bundles = {origin: future.result() for origin, future in ours.items()}
+    for _, told in peers.values():
+        for name, spent in told.items():
+            seconds[name] = seconds.get(name, 0.0) + spent
     seconds[OURS] = sum(spent for _, spent in bundles.values())
-    return {origin: folder for origin, (folder, _) in bundles.items()}, seconds
+    folders = {origin: found for origin, (found, _) in peers.items()}
+    return {origin: folder for origin, (folder, _) in bundles.items()}, folders, seconds
