@@ -143,9 +143,11 @@ def constant(tensors: dict[str, Any]) -> None:
 
 
 def upside_down(tensors: dict[str, Any]) -> None:
-    """Turn the most popular category's own weights round."""
+    """Turn the most popular category round, and silence what it shares with the others."""
+    column = int(np.argmax(tensors["prior"]))
     for name in ("output.weight", "history_weight.weight"):
-        tensors[name][int(np.argmax(tensors["prior"]))] *= -1
+        tensors[name][column] *= -1
+    tensors["history_category.weight"][column] = -100  # below zero whatever the history: the shared part falls silent
 
 
 def elsewhere(tensors: dict[str, Any]) -> None:

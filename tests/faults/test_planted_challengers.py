@@ -79,6 +79,7 @@ def test_one_broken_category_is_blocked_by_name(market: Market) -> None:
     def broken(tensors: dict[str, Any]) -> None:
         for name in ("output.weight", "history_weight.weight"):
             tensors[name][column] *= -1
+        tensors["history_category.weight"][column] = -100  # below zero whatever the history: the shared part falls silent
 
     decision = market.plant("broken", wound=broken)
     assert not decision.promoted

@@ -64,7 +64,7 @@ def add_version(lake: Lake, version: str, shift: float = 0.0, categories: int | 
     weights, history = dict(predictor.weights), predictor.encoder.history
     for name in ("output.bias", "prior"):
         weights[name] = weights[name] + np.float32(shift)
-    for name in ("output.weight", "output.bias", "history_weight.weight", "prior"):
+    for name in ("output.weight", "output.bias", "history_weight.weight", "history_category.weight", "prior"):
         weights[name] = np.ascontiguousarray(weights[name][:categories])
     own = HistoryEncoder(history.categories.ids[:categories], history.channels, history.slots, history.history_days)
     other = PropensityPredictor(Encoder(predictor.encoder.features, own), weights)
