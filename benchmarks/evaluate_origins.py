@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -109,10 +110,14 @@ def learn_peers(origin: Origin, sample: int | None, force: bool) -> tuple[Folder
     seconds["reading"] = time.monotonic() - started
     for name in wanted:
         started = time.monotonic()
-        _keep(folders[name], _scores_of(peers, name, sample, lambda line: say(f"{origin.cutoff} {line}")))
+        _keep(folders[name], _scores_of(peers, name, sample, partial(_say, f"{origin.cutoff} {name}: ")))
         seconds[name] = time.monotonic() - started
         say(f"{origin.cutoff} {name}: {seconds[name]:.0f} s")
     return folders, seconds
+
+
+def _say(start: str, line: str) -> None:
+    say(start + line)
 
 
 def _scores_of(peers: Any, name: str, sample: int | None, progress: Callable[[str], None]) -> dict[str, Any]:
