@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evaluate_figures import ALL
-from benchmarks.evaluate_origins import CONF, OURS
+from benchmarks.evaluate_origins import CONF, OURS, POPULARITY
 from benchmarks.evaluate_tables import COLUMNS, TITLES
 from benchmarks.running import ROOT, say
 from propensity.config import load_config
@@ -16,7 +16,7 @@ from propensity.errors import DataError
 
 PICTURE = ROOT / "docs" / "images" / "backtest.svg"
 PANELS = ("macro_auc", "micro_ap")
-NAMES, PANEL, ROW, TOP = 330, 280, 34, 56
+NAMES, PANEL, ROW, TOP = 400, 280, 34, 40
 """Widths of the names and of a panel, height of a row and of what stands above the first, in units of the picture."""
 STYLE = (
     "text{font:15px system-ui,sans-serif;fill:#1c2430}.ours{font-weight:600}.soft{fill:#55606e;font-size:13px}"
@@ -26,9 +26,9 @@ STYLE = (
 
 
 def picture(told: Mapping[str, Any]) -> str:
-    """Return the result of an evaluation as SVG; without colours shapes, places and words still tell all."""
+    """Return the result of an evaluation as SVG, without popularity: so far left that the others would lie on one another."""
     figures = told["mean"][ALL]["figures"]
-    names = [name for name in TITLES if name in figures]
+    names = [name for name in TITLES if name in figures and name != POPULARITY]
     width, height = NAMES + PANEL * len(PANELS), TOP + ROW * len(names) + 46
     said = (
         f"Mean over {len(told['windows'])} held-out windows; lines: 95% intervals of {told['resamples']} resamples of households"

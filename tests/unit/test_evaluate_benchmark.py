@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from benchmarks import campaigns
 from benchmarks.evaluate_figures import ALL, bars, best_other, summary, weights_of
-from benchmarks.evaluate_origins import LAST, OURS, Origin, origins, windows_needed
+from benchmarks.evaluate_origins import LAST, OURS, PLAIN, POPULARITY, Origin, origins, windows_needed
 from benchmarks.evaluate_picture import picture
 from benchmarks.peers_boosting import case_control, correlation
 from hypothesis import given
@@ -93,12 +93,15 @@ def test_rows_left_out_are_weighed_for(acted: list[bool], most: int) -> None:
 
 
 def test_the_picture_holds_every_model_inside_its_panel() -> None:
-    figures = {name: {m: [f, f - 0.01, f + 0.01] for m in MEASURES} for name, f in ((OURS, 0.84), ("popularity", 0.5))}
+    figures = {
+        name: {m: [f, f - 0.01, f + 0.01] for m in MEASURES} for name, f in ((OURS, 0.84), (PLAIN, 0.7), (POPULARITY, 0.5))
+    }
     drawn = picture({"mean": {ALL: {"figures": figures}}, "windows": {"2017-12-18": {}}, "resamples": 9})
     found = re.search(r'viewBox="0 0 (\d+) ', drawn)
     assert found
     circles = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
     assert len(circles) == 4
     assert all(0 < x < float(found[1]) for x in circles)
-    assert circles[0] < circles[1] < circles[2] < circles[3], "popularity left of ours, in both panels"
+    assert circles[0] < circles[1] < circles[2] < circles[3], "the better further right, in both panels"
     assert "macro AUC 0.840" in drawn
+    assert "0.500" not in drawn
