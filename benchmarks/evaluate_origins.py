@@ -32,7 +32,8 @@ WINDOWS = 13
 """Earlier windows that each origin of the backtest learns from."""
 OURS, POPULARITY, DECAYED = "ours", "popularity", "decayed_frequency"
 EACH, PAIRS, PLAIN = "xgboost_per_category", "xgboost_pairs", "plain_network"
-PEERS = (POPULARITY, DECAYED, EACH, PAIRS, PLAIN)
+QUICKER = (POPULARITY, DECAYED, EACH, PAIRS)
+"""Peers that learn in one process, one after the other; the plain network takes as long by itself."""
 CODE = {EACH: "peers_boosting.py", PAIRS: "peers_boosting.py", PLAIN: "peers_network.py"}
 SAMPLED = (EACH, PAIRS)
 """Peers that learn from less in short."""
@@ -96,9 +97,9 @@ def train_ours(origin: Origin, force: bool) -> tuple[Path, float]:
     return bundle_folder(load_config(conf), REGION, version), time.monotonic() - started
 
 
-def learn_peers(origin: Origin, sample: int | None, force: bool) -> tuple[Folders, dict[str, float]]:
-    """Write each peer's scores of the held-out window, unless the same inputs made them before; return where, and the seconds."""
-    folders = {name: scores_folder(origin, name, sample) for name in PEERS}
+def learn_peers(origin: Origin, names: Sequence[str], sample: int | None, force: bool) -> tuple[Folders, dict[str, float]]:
+    """Write these peers' scores of the held-out window, unless the same inputs made them before; return where, and seconds."""
+    folders = {name: scores_folder(origin, name, sample) for name in names}
     wanted = [name for name, folder in folders.items() if force or not folder.is_dir()]
     if not wanted:
         return folders, {}
@@ -176,14 +177,16 @@ def learn_all(
 ) -> tuple[dict[Origin, Path], dict[Origin, Folders], dict[str, float]]:
     """Learn everything, two models side by side; return bundles, the peers' scores, seconds by model."""
     seconds: dict[str, float] = {}
+    folders: dict[Origin, Folders] = {origin: {} for origin in judged}
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        others = {origin: pool.submit(learn_peers, origin, sample, force) for origin in judged}
+        others = [(origin, pool.submit(learn_peers, origin, (PLAIN,), sample, force)) for origin in judged]
         ours = {origin: pool.submit(train_ours, origin, force) for origin in (*judged, *more)}
-        peers = {origin: future.result() for origin, future in others.items()}
+        others += [(origin, pool.submit(learn_peers, origin, QUICKER, sample, force)) for origin in judged]
+        for origin, future in others:
+            found, told = future.result()
+            folders[origin].update(found)
+            for name, spent in told.items():
+                seconds[name] = seconds.get(name, 0.0) + spent
         bundles = {origin: future.result() for origin, future in ours.items()}
-    for _, told in peers.values():
-        for name, spent in told.items():
-            seconds[name] = seconds.get(name, 0.0) + spent
     seconds[OURS] = sum(spent for _, spent in bundles.values())
-    folders = {origin: found for origin, (found, _) in peers.items()}
     return {origin: folder for origin, (folder, _) in bundles.items()}, folders, seconds

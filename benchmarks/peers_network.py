@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.peers import Peers, Progress
 from propensity.features.csr import FloatArray
+from propensity.models.bag import weighted_bag
 from propensity.models.data import Examples, batches, concat_examples, popularity_logits
 from propensity.models.training import Fit, Loop, reproducible
 
@@ -53,7 +54,7 @@ class PlainNetwork(nn.Module):
 
     def forward(self, bag: Bag) -> Tensor:
         """Return the logits (B, C)."""
-        total = self.embedding(bag.rows, bag.offsets, per_sample_weights=bag.values)
+        total = weighted_bag(self.embedding.weight, bag.rows, bag.offsets, bag.values)
         first = self.dropout(torch.relu(total + self.embedding_bias))
         second = self.dropout(torch.relu(self.hidden(first)))
         logits: Tensor = self.output(second)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from propensity.features.csr import FloatArray
+from propensity.models.bag import weighted_bag
 from propensity.models.encoding import Encoded, Moments
 
 
@@ -107,7 +108,7 @@ class PropensityNetwork(nn.Module):
 
     def profile(self, batch: NetworkInput) -> Tensor:
         """Return what is known of each user beside his history in single categories: (B, H)."""
-        bag = self.embedding(batch.rows, batch.offsets, per_sample_weights=batch.values)
+        bag = weighted_bag(self.embedding.weight, batch.rows, batch.offsets, batch.values)
         first = self.dropout(torch.relu(bag + self.embedding_bias))
         return cast(Tensor, self.dropout(torch.relu(self.hidden(first))))
 
