@@ -37,37 +37,62 @@ def top_columns(logits: FloatArray, k: int) -> npt.NDArray[np.int64]:
 
 @compiled
 def _short_columns(logits: Any, columns: Any) -> None:
-    """Write each row's K best columns: a heap of K keys with the least one on top, sorted at the end."""
+    """Write each row's K best columns, the best first.
+
+    The columns are dealt to a few times K groups: at least K values reach the K-th highest of the groups' maxima, so only what
+    reaches it need be sorted, a few more than K.  Both passes over a row are simple enough to take several columns at once.
+    """
     width, k = logits.shape[1], columns.shape[1]
-    bits = logits.view(np.int32)
-    heap = np.empty(k, np.int64)
+    groups = min(width, 3 * k)
+    ordered, highest = np.empty(width, np.int32), np.empty(groups, np.int32)
+    keys = np.empty(width + 1, np.int64)
     for b in range(columns.shape[0] if k > 0 else 0):
-        least = np.int64(-0x7FFFFFFFFFFFFFFF)
-        heap[:] = least
+        _order(logits[b], ordered)
+        highest[:] = ordered[:groups]
+        for first in range(groups, width, groups):
+            part = ordered[first : first + groups]
+            for g in range(len(part)):
+                highest[g] = max(highest[g], part[g])
+        least = _kth_highest(highest, k)
+        count = 0
         for c in range(width):
-            ordered = bits[b, c]
-            if ordered < 0:  # below zero more bits mean less; -0 is 0
-                ordered = ordered ^ np.int32(0x7FFFFFFF) if logits[b, c] != 0 else np.int32(0)
-            key = (np.int64(ordered) << 32) | (width - 1 - c)
-            if key > least:
-                _replace_least(heap, key)
-                least = heap[0]
-        for last in range(k - 1, -1, -1):
-            columns[b, last] = width - 1 - (heap[0] & np.int64(0xFFFFFFFF))
-            _replace_least(heap[: last + 1], heap[last])
+            keys[count] = (np.int64(ordered[c]) << 32) | (width - 1 - c)
+            count += np.int64(ordered[c] >= least)
+        _sort_descending(keys[:count])
+        for i in range(k):
+            columns[b, i] = width - 1 - (keys[i] & np.int64(0xFFFFFFFF))
 
 
 @compiled
-def _replace_least(heap: Any, key: Any) -> None:
-    at, child = 0, 1
-    while child < len(heap):
-        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= key:
-            break
-        heap[at] = heap[child]
-        at, child = child, 2 * child + 1
-    heap[at] = key
+def _order(logits: Any, ordered: Any) -> None:
+    """Write integers that sort as the logits (C,) do: below zero more bits mean less, and -0 is 0."""
+    bits = (logits + np.float32(0.0)).view(np.int32)
+    for c in range(len(bits)):
+        ordered[c] = bits[c] ^ ((bits[c] >> np.int32(31)) & np.int32(0x7FFFFFFF))
+
+
+@compiled
+def _kth_highest(values: Any, k: int) -> Any:
+    """Return the k-th highest of some int32 values, 1 <= k <= their number: found bit by bit, by counting."""
+    least = np.int64(-0x80000000)
+    for bit in range(31, -1, -1):
+        wanted = np.int32(least + (np.int64(1) << bit))
+        count = np.int32(0)
+        for i in range(len(values)):
+            count += np.int32(values[i] >= wanted)
+        if count >= k:
+            least = np.int64(wanted)
+    return np.int32(least)
+
+
+@compiled
+def _sort_descending(keys: Any) -> None:
+    for i in range(1, len(keys)):
+        key, at = keys[i], i
+        while at > 0 and keys[at - 1] < key:
+            keys[at] = keys[at - 1]
+            at -= 1
+        keys[at] = key
 
 
 def deliver(logits: FloatArray, categories: IntArray, k: int) -> tuple[IntArray, FloatArray]:
