@@ -2,10 +2,13 @@
 
 import datetime as dt
 import pickle
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from propensity.config import EventColumns, EventSource
 from propensity.contracts import day_number
@@ -64,6 +67,37 @@ def test_each_kind_of_bad_row_is_counted_once_and_shown(bad, check):
     others = set(COUNTS) - {check, "events", "expected", "users"}
     assert {name: row(found, "alps")[name] for name in others} == dict.fromkeys(others, 0)
     assert "[x.parquet]" in found.examples_for("alps")[check][0]
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", None]), st.sampled_from(["alps", "coast", "?"]), st.sampled_from([1, 5, 6]),
+        st.sampled_from([1.0, -1.0, None]), st.sampled_from(["x", "y", None]),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+@given(events)
+@settings(max_examples=200, deadline=None)
+def test_counts_are_those_of_a_walk_over_the_events(rows):
+    wanted, seen, users = Counter(), set(), set()
+    for user, region, day, value, topic in rows:
+        wanted[region, "events"] += 1
+        wanted[region, "duplicated"] += (user, region, day, value, topic) in seen
+        wanted[region, "outside_day"] += day != 6
+        wanted[region, "negative_value"] += value == -1.0
+        wanted[region, "null_user"] += user is None
+        wanted[region, "missing_required"] += topic is None
+        seen.add((user, region, day, value, topic))
+        users.add((region, user))
+    found = counted(rows, require=("topic",))
+    for region in ("alps", "coast", "?"):
+        counts = found.counts.get((region, day_number(DAY)), dict.fromkeys(COUNTS, 0))
+        named = {check: counts[check] for check in ("events", "duplicated", "outside_day", "negative_value", "null_user",
+                                                    "missing_required")}  # fmt: skip
+        assert named == {check: wanted[region, check] for check in named}
+        assert counts["users"] == len({u for r, u in users if r == region and u is not None})
 
 
 def test_examples_are_of_the_region_asked_for():

@@ -5,15 +5,18 @@ import math
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propensity.config import MAX_CHANNELS
 from propensity.contracts import ACTIVITY, day_number
+from propensity.errors import DataError
 from propensity.features.buckets import buckets_of
+from propensity.features.csr import SparseBatch
 from propensity.features.labels import build_labels
-from propensity.features.windows import Plan, build_features, sort_activity
+from propensity.features.windows import Activity, Plan, build_features, sort_activity
 
 SCORE_DATE = dt.date(2025, 3, 1)
 CHANNELS = ("count_3", "count_10", "days_10", "value_10", "recency", "interval")
@@ -44,7 +47,7 @@ def table(events: dict[tuple[str, int, int], tuple[int, float]]) -> pa.Table:
             pa.array([v for _, v in events.values()], pa.float64()),
         ],
         schema=SCHEMA,
-    )
+    ).sort_by([(key, "ascending") for key in ("user_id", "token", "event_date")])
 
 
 def signed(total: float) -> float:
@@ -131,6 +134,107 @@ def test_labels_are_the_days_from_the_cutoff_to_the_horizon(events):
     for user, got in zip(users.to_pylist(), labels, strict=True):
         wanted = {t for (u, t, ago) in events if u == user and -5 < ago <= 0 and t in (0, 2, 4)}
         assert got == sorted(wanted)
+
+
+# -- the compiled loops against numpy ----------------------------------------------------------------------------------
+
+
+def in_numpy(activity: Activity, score_date: dt.date, plan: Plan) -> tuple[pa.Array, SparseBatch]:
+    """The formulation that feature files were first made by: their bits are those of today's."""
+    end = day_number(score_date)
+    seen = (activity.day < end) & (activity.day >= end - plan.history_days) & (plan.masks[activity.token] != 0)
+    user, token, ago = activity.user[seen], activity.token[seen], end - activity.day[seen]
+    if not len(user):
+        return activity.users.slice(0, 0), SparseBatch(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(1, np.int64))
+    first = np.flatnonzero(np.concatenate([[True], (user[1:] != user[:-1]) | (token[1:] != token[:-1])]))
+    last = np.append(first[1:], len(ago)) - 1
+    steps = last - first
+    amounts = {"count": activity.count[seen], "value": activity.value[seen], "days": np.ones(len(ago), np.int32)}
+    channels = {
+        "recency": lambda _: np.exp(-ago[last] / 28.0),
+        "interval": lambda _: np.where(steps > 0, np.log1p((ago[first] - ago[last]) / np.maximum(steps, 1)), 0),
+    }
+    columns = []
+    for name in plan.channels:
+        kind, _, window = name.partition("_")
+        if kind in amounts:
+            total = np.add.reduceat(np.where(ago <= int(window), amounts[kind], 0).astype(np.float64), first)
+            columns.append((np.sign(total) * np.log1p(np.abs(total))).astype(np.float32))
+        else:
+            columns.append(channels[kind](window).astype(np.float32))
+    matrix = np.stack(columns, axis=1)
+    slots = np.arange(len(plan.channels), dtype=np.uint32)
+    has = ((plan.masks[token[first]][:, None] >> slots) & 1).astype(bool) & (matrix != 0)
+    ids = token[first][:, None] * np.int32(MAX_CHANNELS) + slots.astype(np.int32)
+    present, start = np.unique(user[first], return_index=True)
+    offsets = np.concatenate([[0], np.cumsum(np.add.reduceat(has.sum(axis=1), start))]).astype(np.int64)
+    return activity.users.take(pa.array(present)), SparseBatch(ids[has], matrix[has], offsets)
+
+
+def assert_same_bits(activity: Activity, score_date: dt.date, plan: Plan) -> SparseBatch:
+    users, batch = build_features(activity, score_date, plan)
+    wanted_users, wanted = in_numpy(activity, score_date, plan)
+    assert users.equals(wanted_users)
+    for name in ("indices", "values", "offsets"):
+        got, expected = getattr(batch, name), getattr(wanted, name)
+        assert got.dtype == expected.dtype
+        assert got.tobytes() == expected.tobytes(), name
+    return batch
+
+
+@given(rows, st.integers(-3, 12))
+@settings(max_examples=200, deadline=None)
+def test_compiled_features_have_the_bits_of_the_numpy_ones(events, later):
+    activity = sort_activity([table(events)], SCHEMA)
+    assert_same_bits(activity, SCORE_DATE + dt.timedelta(days=later), PLAN)
+
+
+@pytest.mark.parametrize("history", [5, 100, 129, 300, 700])
+def test_long_histories_are_summed_in_the_order_of_numpy(history):
+    random = np.random.default_rng(history)
+    days = 700
+    keep = np.sort(random.choice(3 * 4 * days, 3 * 4 * days * 4 // 5, replace=False))
+    value = np.where(random.random(len(keep)) < 0.01, 1e-60, random.normal(0, 1e3, len(keep)))
+    user, token, ago = keep // (4 * days), keep // days % 4, days - keep % days
+    activity = Activity(
+        pa.array([3, 5, 9]), user.astype(np.int32), token.astype(np.int32), (day_number(SCORE_DATE) - ago).astype(np.int32),
+        random.integers(0, 9_000, len(keep)).astype(np.int32), value,
+    )  # fmt: skip
+    names = [f"{kind}_{window}" for kind in ("count", "days", "value") for window in (1, 8, 9, 17, 130, 300) if window <= history]
+    plan = Plan((*names, "recency", "interval"), np.array([2**32 - 1, 2**32 - 1, 0, 0b10101], np.uint32), history)
+    batch = assert_same_bits(activity, SCORE_DATE, plan)
+    assert len(batch.indices) > 20
+
+
+@given(rows, st.lists(st.integers(0, 4), min_size=60, max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_files_are_merged_however_rows_lie_in_them(events, place):
+    whole = table(events)
+    where = pa.array(place[: len(whole)], pa.int64())
+    merged = sort_activity([whole.filter(pc.equal(where, part)) for part in range(5)], SCHEMA)
+    assert merged.users.to_pylist() == sorted({user for user, _, _ in events})
+    assert merged.users.take(pa.array(merged.user)).equals(whole["user_id"].combine_chunks())
+    for name in ("token", "count", "value"):
+        assert getattr(merged, name).tobytes() == whole[name].to_numpy().tobytes()
+    assert merged.day.tolist() == whole["event_date"].cast(pa.int32()).to_pylist()
+
+
+def test_days_of_equal_rows_keep_the_order_of_their_files():
+    one, other = (table({("a", 1, 4): (count, 1.0)}) for count in (7, 3))
+    assert sort_activity([one, other], SCHEMA).count.tolist() == [7, 3]
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (0, 2, 1), (2, 0, 1)])
+def test_a_file_out_of_order_is_refused(order):
+    events = table({("a", 0, 3): (1, 1.0), ("a", 1, 3): (1, 1.0), ("b", 0, 3): (1, 1.0)})
+    with pytest.raises(DataError, match="not in the order"):
+        sort_activity([events, events.take(list(order))], SCHEMA)
+
+
+def test_a_token_that_the_plan_does_not_know_is_refused():
+    activity = sort_activity([table({("a", 4, 1): (1, 1.0)})], SCHEMA)
+    with pytest.raises(DataError, match="without an id"):
+        build_features(activity, SCORE_DATE, Plan(CHANNELS, MASKS[:4], HISTORY))
 
 
 def test_day_numbers_are_those_of_arrow():

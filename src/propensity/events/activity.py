@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propensity.config import Config
-from propensity.contracts import ACTIVITY, day_number, day_of
+from propensity.contracts import ACTIVITY, day_number
 from propensity.events.checks import UNKNOWN_REGION, Tally, missing_required, tally
 from propensity.events.source import SourceFile, days_of, read
 from propensity.features.buckets import buckets_of
 from propensity.features.tokens import Key, Token, token_ids
+from propensity.features.windows import ranked, sort_activity
 from propensity.storage import DataFile, Lake
 
 TokenIndex: TypeAlias = Mapping[Key, tuple[pa.Array, Any]]
@@ -79,21 +80,40 @@ def aggregate(config: Config, file: SourceFile, days: Sequence[dt.date], index: 
     good &= np.isin(day, [day_number(d) for d in ([file.day] if file.day else days)])
     parts = [_tokens_of(events, source.event_type, name, index, good) for name in source.fields]
     rows = np.concatenate([row for row, _ in parts])
-    nobody = "" if config.tables.user_id == "string" else 0
-    bucket = buckets_of(events["user_id"].combine_chunks().fill_null(nobody), config.tables.buckets)
-    table = pa.table(
-        {
-            "region": pa.array(region[rows], pa.string()),
-            "bucket": pa.array(bucket[rows], pa.int32()),
-            "user_id": events["user_id"].take(pa.array(rows)),
-            "token": pa.array(np.concatenate([ids for _, ids in parts]), pa.int32()),
-            "day": pa.array(day[rows], pa.int32()),
-            "value": events["value"].fill_null(0.0).take(pa.array(rows)),
-        }
-    )
-    keys = ["region", "bucket", "user_id", "token", "day"]
-    summed = table.group_by(keys, use_threads=False).aggregate([("value", "sum"), ([], "count_all")])
-    return _split(summed)
+    token = np.concatenate([ids for _, ids in parts])
+    value = events["value"].fill_null(0.0).to_numpy()[rows]
+    return _sum_up(config, events["user_id"].take(pa.array(rows)).combine_chunks(), region[rows], token, day[rows], value)
+
+
+def _sum_up(config: Config, user: pa.Array, region: Any, token: Any, day: Any, value: Any) -> dict[GroupKey, pa.Table]:
+    """Return (N,) events added up by (user, token, day) and sorted by it, for every (region, month, bucket)."""
+    users, code = ranked(user)
+    bucket = buckets_of(users, config.tables.buckets)[code]
+    regions, months = config.region_names, np.unique(day.astype("datetime64[D]").astype("datetime64[M]"))
+    place = pc.index_in(pa.array(region, pa.string()), value_set=pa.array(regions)).to_numpy().astype(np.int64)
+    month = np.searchsorted(months, day.astype("datetime64[D]").astype("datetime64[M]"))
+    group = (place * len(months) + month) * config.tables.buckets + bucket
+    pair = (code.astype(np.int64) << 32) | token
+    order = np.lexsort((day, pair, group))
+    columns = [column[order] for column in (group, pair, day)]
+    new = np.ones(len(order), bool)
+    new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    # Counted and added in the order of the events, so that a sum of floats has the same bits however they are sorted.
+    target = np.empty(len(order), np.int64)
+    target[order] = np.cumsum(new) - 1
+    first = order[new]
+    table = pa.table({
+        "user_id": users.take(pa.array(code[first])), "token": pa.array(token[first], pa.int32()),
+        "event_date": pa.array(day[first], pa.int32()).cast(pa.date32()),
+        "count": pa.array(np.bincount(target).astype(np.int32)), "value": pa.array(np.bincount(target, weights=value)),
+    })  # fmt: skip
+    groups, start = np.unique(group[first], return_index=True)
+    result = {}
+    for number, begin, end in zip(groups.tolist(), start, np.append(start, len(first))[1:], strict=True):
+        rest, bucket_number = divmod(number, config.tables.buckets)
+        key = (regions[rest // len(months)], str(months[rest % len(months)]), bucket_number)
+        result[key] = table.slice(begin, end - begin)
+    return result
 
 
 def _tokens_of(events: pa.Table, event_type: str, name: str, index: TokenIndex, good: Any) -> tuple[Any, Any]:
@@ -101,23 +121,6 @@ def _tokens_of(events: pa.Table, event_type: str, name: str, index: TokenIndex, 
     token = token_ids(events[name].combine_chunks(), known, ids)
     rows = np.flatnonzero(good & (token >= 0))
     return rows, token[rows]
-
-
-def _split(summed: pa.Table) -> dict[GroupKey, pa.Table]:
-    days = summed["day"].cast(pa.int32()).to_numpy()
-    month = np.array([day_of(int(d)).isoformat()[:7] for d in np.unique(days)], dtype=object)[
-        np.unique(days, return_inverse=True)[1]
-    ]
-    keyed = summed.append_column("month", pa.array(month, pa.string()))
-    result = {}
-    for key in keyed.group_by(["region", "month", "bucket"], use_threads=False).aggregate([]).to_pylist():
-        same = (pc.field("region") == key["region"]) & (pc.field("month") == key["month"]) & (pc.field("bucket") == key["bucket"])
-        rows = keyed.filter(same)
-        result[key["region"], key["month"], key["bucket"]] = pa.table({
-            "user_id": rows["user_id"], "token": rows["token"], "event_date": rows["day"].cast(pa.date32()),
-            "count": rows["count_all"].cast(pa.int32()), "value": rows["value_sum"],
-        })  # fmt: skip
-    return result
 
 
 # -- reduce: one (region, month, bucket) -----------------------------------------------------------------------------
@@ -152,13 +155,19 @@ def write_group(lake: Lake, group: Group, parts: Sequence[pa.Table]) -> list[tup
 
 def _merge(lake: Lake, parts: Sequence[pa.Table]) -> pa.Table:
     schema = ACTIVITY.file_schema(lake.user_type)
+    activity = sort_activity([part.cast(schema) for part in parts], schema)
+    table = activity.table(schema)
+    return _summed(table) if activity.repeats() else table
+
+
+def _summed(table: pa.Table) -> pa.Table:
+    """Return the rows of several sources added up, where they have the same user, token and day."""
     keys = ["user_id", "token", "event_date"]
-    table = pa.concat_tables([schema.empty_table(), *(p.cast(schema) for p in parts)])
-    # Sources of one day are summed in the order of their sorted rows, so that a sum of floats has the same bytes every time.
-    table = table.sort_by([(k, "ascending") for k in [*keys, "count", "value"]])
-    summed = table.group_by(keys, use_threads=False).aggregate([("count", "sum"), ("value", "sum")])
+    # In the order of their sorted rows, so that a sum of floats has the same bytes every time.
+    table_sorted = table.sort_by([(k, "ascending") for k in [*keys, "count", "value"]])
+    summed = table_sorted.group_by(keys, use_threads=False).aggregate([("count", "sum"), ("value", "sum")])
     columns = {k: summed[k] for k in keys} | {"count": summed["count_sum"].cast(pa.int32()), "value": summed["value_sum"]}
-    return pa.table(columns).sort_by([(k, "ascending") for k in keys]).combine_chunks().cast(schema)
+    return pa.table(columns).sort_by([(k, "ascending") for k in keys]).combine_chunks().cast(table.schema)
 
 
 def _write(lake: Lake, group: Group, period: str, rows: pa.Table, days: Sequence[str]) -> tuple[DataFile, dict[str, str]]:

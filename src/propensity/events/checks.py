@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,11 +44,11 @@ class Tally:
         """Return the counts of one region and day, to add to."""
         return self.counts.setdefault((region, day), dict.fromkeys(COUNTS, 0))
 
-    def add(self, check: str, region: npt.NDArray[Any], day: npt.NDArray[np.int32], bad: npt.NDArray[np.bool_]) -> None:
+    def add(self, check: str, places: "_Places", bad: npt.NDArray[np.bool_]) -> None:
         """Add the rows where `bad` is true to the counts of their region and day."""
-        pairs, amounts = np.unique(np.stack([region[bad].astype(str), day[bad].astype(str)]), axis=1, return_counts=True)
-        for name, number, amount in zip(*pairs, amounts, strict=True):
-            self.of(str(name), int(number))[check] += int(amount)
+        for key, amount in zip(places.keys, np.bincount(places.of[bad]).tolist(), strict=False):
+            if amount:
+                self.of(*key)[check] += amount
 
     def merge(self, other: "Tally") -> None:
         """Add another file's tally to this one (users add up: the files of a day are different sources)."""
@@ -78,6 +78,22 @@ class Tally:
         return result
 
 
+class _Places(NamedTuple):
+    """The (region, day) of every one of N rows."""
+
+    keys: list[tuple[str, int]]
+    of: npt.NDArray[np.int64]
+    """(N,) position in `keys`."""
+
+
+def _places(region: npt.NDArray[Any], day: npt.NDArray[np.int32]) -> _Places:
+    encoded = pa.array(region, pa.string()).dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    keys = (encoded.indices.to_numpy().astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31))
+    found, places = np.unique(keys, return_inverse=True)
+    return _Places([(names[key >> 32], (key & 0xFFFFFFFF) - (1 << 31)) for key in found.tolist()], places)
+
+
 def tally(
     events: pa.Table, source: EventSource, path: str, region: npt.NDArray[Any], day: npt.NDArray[np.int32], said: int | None
 ) -> Tally:
@@ -100,14 +116,15 @@ def tally(
         "missing_required": missing_required(events, source),
         "unknown_region": region == UNKNOWN_REGION,
     }
+    places = _places(region, home)
     for check, bad in checks.items():
-        result.add(check, region, home, bad)
+        result.add(check, places, bad)
         if check not in ("events", "expected", "missing_required") and bad.any():
             for name in np.unique(region[bad].astype(str)):
                 worst = events.filter(pa.array(bad & (region == name))).slice(0, MAX_EXAMPLES)
                 result.examples.setdefault(str(name), {})[check] = [_show(row, path) for row in worst.to_pylist()]
-    for key, users in _users(events, region, home).items():
-        result.of(*key)["users"] = users
+    for place, users in _users(events, places):
+        result.of(*places.keys[place])["users"] = users
     return result
 
 
@@ -121,17 +138,32 @@ def missing_required(events: pa.Table, source: EventSource) -> npt.NDArray[np.bo
 
 def _duplicates(events: pa.Table) -> npt.NDArray[np.bool_]:
     """Return (N,) whether an equal row stands before this one."""
-    numbered = events.append_column("row", pa.array(np.arange(len(events))))
+    repeated = np.zeros(len(events), bool)
+    maybe = np.flatnonzero(_at_one_time(events))
+    numbered = events.take(pa.array(maybe)).append_column("row", pa.array(maybe))
     first = numbered.group_by(events.column_names, use_threads=False).aggregate([("row", "min")])["row_min"].to_numpy()
-    repeated = np.ones(len(events), bool)
+    repeated[maybe] = True
     repeated[first] = False
     return repeated
 
 
-def _users(events: pa.Table, region: npt.NDArray[Any], day: npt.NDArray[np.int32]) -> dict[tuple[str, int], int]:
-    frame = pa.table({"region": pa.array(region), "day": pa.array(day), "user": events["user_id"]})
-    counted = frame.group_by(["region", "day"]).aggregate([("user", "count_distinct")]).to_pylist()
-    return {(str(row["region"]), int(row["day"])): int(row["user_count_distinct"]) for row in counted}
+def _at_one_time(events: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return (N,) whether another event seems to have the same customer and time: the only ones whose columns are compared."""
+    user = events["user_id"].combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+    time = events["event_time"].cast(pa.int64()).fill_null(-1).to_numpy()
+    key = time * np.int64(0x9E3779B97F4A7C1) + user  # two that differ may share a key, and are then compared for nothing
+    order = np.argsort(key)
+    same = key[order][1:] == key[order][:-1]
+    result = np.zeros(len(key), bool)
+    result[order[1:]] = same
+    result[order[:-1]] |= same
+    return result
+
+
+def _users(events: pa.Table, places: _Places) -> Iterable[tuple[int, int]]:
+    frame = pa.table({"place": pa.array(places.of), "user": events["user_id"]})
+    counted = frame.group_by("place").aggregate([("user", "count_distinct")])
+    return zip(counted["place"].to_pylist(), counted["user_count_distinct"].to_pylist(), strict=True)
 
 
 def _show(row: Mapping[str, Any], path: str) -> str:

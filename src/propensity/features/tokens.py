@@ -3,6 +3,7 @@
 Ids are handed out by the landing, one after the other; a new token gets the next id, so no id ever shifts.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
@@ -39,8 +40,15 @@ class Vocabulary:
 
     def missing(self, tokens: Iterable[Token]) -> list[Token]:
         """Return the tokens without an id, sorted, each once."""
-        known = set(zip(*(self.table[name].to_pylist() for name in ("event_type", "field", "value")), strict=True))
-        return sorted(set(tokens) - known)
+        by_key: dict[Key, set[str]] = defaultdict(set)
+        for event_type, field, value in tokens:
+            by_key[event_type, field].add(value)
+        new: list[Token] = []
+        for (event_type, field), values in by_key.items():
+            asked = pa.array(values, pa.string())
+            known = pc.is_in(asked, value_set=self.of(event_type, field)["value"].combine_chunks())
+            new += [(event_type, field, value) for value in asked.filter(pc.invert(known)).to_pylist()]
+        return sorted(new)
 
     def extended(self, new: list[Token]) -> "Vocabulary":
         """Return this vocabulary with the next ids given to `new`, in its order."""

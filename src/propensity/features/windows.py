@@ -7,19 +7,28 @@ without an event has no entry.
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from propensity.config import MAX_CHANNELS, Config
+from propensity.config import Config
 from propensity.contracts import day_number
+from propensity.errors import DataError
 from propensity.features.csr import SparseBatch
+
+if TYPE_CHECKING:
+    from propensity.features.windows_kernel import Channels, Rows
 
 RECENCY_DAYS = 28.0
 """Decay of the recency channel: exp(-days since the last event / 28)."""
+
+LOGS = 4096
+"""Counts below it have their log1p looked up."""
+BLOCK = 1 << 15
+"""Values whose log1p is computed at once: they stay in the processor's cache."""
 
 
 def training_cutoffs(config: Config, score_date: dt.date) -> tuple[dt.date, ...]:
@@ -42,7 +51,7 @@ class Activity:
 
     users: pa.Array
     """(U,) the different users, ascending."""
-    user: npt.NDArray[np.int64]
+    user: npt.NDArray[np.int32]
     """(R,) position in `users`."""
     token: npt.NDArray[np.int32]
     day: npt.NDArray[np.int32]
@@ -50,19 +59,67 @@ class Activity:
     count: npt.NDArray[np.int32]
     value: npt.NDArray[np.float64]
 
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """Return the rows as a table of that schema, as activity files have it."""
+        user = self.users.take(pa.array(self.user))
+        return pa.table([user, self.token, pa.array(self.day).cast(pa.date32()), self.count, self.value], schema=schema)
+
+    def repeats(self) -> bool:
+        """Say whether any two rows have the same user, token and day."""
+        same = [column[1:] == column[:-1] for column in (self.user, self.token, self.day)]
+        return bool(np.logical_and.reduce(same).any())
+
+    def rows(self) -> "Rows":
+        """Return the rows for compiled code."""
+        from propensity.features.windows_kernel import Rows  # compiled code is a worker's business, not the driver's
+
+        return Rows(self.user, self.token, self.day, self.count, self.value)
+
 
 def sort_activity(parts: Sequence[pa.Table], schema: pa.Schema) -> Activity:
-    """Return the rows of some activity files, of that schema, in the order that :func:`build_features` needs."""
-    table = pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
-    ids = table["user_id"].combine_chunks()
-    users = pc.unique(ids)
-    users = users.take(pc.sort_indices(users))
-    user = pc.index_in(ids, value_set=users).to_numpy().astype(np.int64)
-    token = table["token"].to_numpy()
-    day = table["event_date"].cast(pa.int32()).to_numpy()
-    order = np.lexsort((day, (user << 32) | token))
-    count, value = table["count"].to_numpy(), table["value"].to_numpy()
-    return Activity(users, user[order], token[order], day[order], count[order], value[order])
+    """Return the rows of some activity files, of that schema, in the order that :func:`build_features` needs.
+
+    Files are sorted by (user, token, day), so they are merged; raise DataError for one that is not.
+    """
+    from propensity.features.windows_kernel import Rows, merge
+
+    parts = [schema.empty_table(), *parts]
+    starts = np.cumsum([0, *(part.num_rows for part in parts)])
+    users, user = _positions([part["user_id"].combine_chunks() for part in parts])
+    table = pa.concat_tables(parts)
+    days = table["event_date"].cast(pa.int32())
+    rows = Rows(user, *(_owned(column) for column in (table["token"], days, table["count"], table["value"])))
+    result = Rows(*(np.empty_like(column) for column in rows))
+    wrong = merge(rows, starts, len(users), result)
+    if wrong >= 0:
+        example = [str(value) for value in table.slice(wrong, 1).to_pylist()]
+        raise DataError(
+            "rows of a file are not in the order of (user, token, day)", where="activity", examples=example,
+            do="land the days of that file again, with --force",
+        )  # fmt: skip
+    return Activity(users, *result)
+
+
+def _owned(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return a column as an array that compiled code takes: in one piece and writable."""
+    return np.concatenate([np.zeros(0, column.type.to_pandas_dtype()), *(chunk.to_numpy() for chunk in column.chunks)])
+
+
+def _positions(ids: Sequence[pa.Array]) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """Return the different ids, ascending, and the position of each row's among them; ids come in runs."""
+    runs = [pc.run_end_encode(part) for part in ids]
+    users, position = ranked(pa.concat_arrays([run.values for run in runs]))
+    lengths = np.concatenate([np.diff(run.run_ends.to_numpy(), prepend=0) for run in runs])
+    return users, np.repeat(position, lengths)
+
+
+def ranked(ids: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """Return the different ids, ascending, and the position of each one's among them."""
+    encoded = ids.dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return encoded.dictionary.take(pa.array(order)), rank[encoded.indices.to_numpy()]
 
 
 @dataclass(frozen=True)
@@ -75,60 +132,40 @@ class Plan:
     """(T,) bit s of a token's mask: the token has channel s."""
     history_days: int
 
+    def at(self, score_date: dt.date) -> "Channels":
+        """Return the plan of one score date for compiled code."""
+        from propensity.features import windows_kernel as kernel
+
+        codes = {"count": kernel.COUNT, "days": kernel.DAYS, "value": kernel.VALUE, "recency": kernel.RECENCY,
+                 "interval": kernel.INTERVAL}  # fmt: skip
+        split = [name.partition("_") for name in self.channels]
+        kinds = np.array([codes[kind] for kind, _, _ in split], np.int64)
+        windows = np.array([int(window or 0) for _, _, window in split], np.int64)
+        decay = np.exp(-np.arange(self.history_days + 1) / RECENCY_DAYS).astype(np.float32)
+        logs = np.log1p(np.arange(LOGS, dtype=np.float64)).astype(np.float32)
+        return kernel.Channels(kinds, windows, np.array(self.masks), day_number(score_date), self.history_days, logs, decay)
+
 
 def build_features(activity: Activity, score_date: dt.date, plan: Plan) -> tuple[pa.Array, SparseBatch]:
-    """Return the users with an event in the history before `score_date`, ascending, and their features."""
-    end = day_number(score_date)
-    seen = (activity.day < end) & (activity.day >= end - plan.history_days)
-    seen &= plan.masks[activity.token] != 0
-    user, token, day = activity.user[seen], activity.token[seen], activity.day[seen]
-    if not len(user):
-        return activity.users.slice(0, 0), SparseBatch(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(1, np.int64))
-    first = np.flatnonzero(np.concatenate([[True], (user[1:] != user[:-1]) | (token[1:] != token[:-1])]))
-    pairs = _Pairs(first, end - day, activity.count[seen], activity.value[seen])
-    matrix = np.stack([pairs.channel(name) for name in plan.channels], axis=1)
-    slots = np.arange(len(plan.channels), dtype=np.uint32)
-    has = ((plan.masks[token[first]][:, None] >> slots) & 1).astype(bool) & (matrix != 0)
-    ids = token[first][:, None] * np.int32(MAX_CHANNELS) + slots.astype(np.int32)
-    present, start = np.unique(user[first], return_index=True)
-    lengths = np.add.reduceat(has.sum(axis=1), start)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return activity.users.take(pa.array(present)), SparseBatch(ids[has], matrix[has], offsets)
+    """Return the users with an event in the history before `score_date`, ascending, and their features.
 
+    Raise DataError for a token that the plan does not know.
+    """
+    from propensity.features.windows_kernel import Found, find, room
 
-@dataclass(frozen=True)
-class _Pairs:
-    """The events of P (user, token) pairs: pair p's rows run from ``first[p]`` to the next one's."""
-
-    first: npt.NDArray[np.int64]
-    ago: npt.NDArray[np.int32]
-    """Days before the score date, descending within a pair, at least 1."""
-    count: npt.NDArray[np.int32]
-    value: npt.NDArray[np.float64]
-
-    def channel(self, name: str) -> npt.NDArray[np.float32]:
-        """Return (P,) the channel's values, 0 where it has none."""
-        kind, _, window = name.partition("_")
-        if window:
-            return self._window(kind, int(window))
-        return self._recency() if kind == "recency" else self._interval()
-
-    def _window(self, kind: str, days: int) -> npt.NDArray[np.float32]:
-        inside = self.ago <= days
-        amounts: dict[str, npt.NDArray[Any]] = {"count": self.count, "value": self.value, "days": np.ones(len(inside), np.int32)}
-        amount = amounts[kind]
-        total = np.add.reduceat(np.where(inside, amount, 0).astype(np.float64), self.first)
-        result: npt.NDArray[np.float32] = (np.sign(total) * np.log1p(np.abs(total))).astype(np.float32)
-        return result
-
-    def _last(self) -> npt.NDArray[np.int64]:
-        return np.append(self.first[1:], len(self.ago)) - 1
-
-    def _recency(self) -> npt.NDArray[np.float32]:
-        return np.exp(-self.ago[self._last()] / RECENCY_DAYS).astype(np.float32)
-
-    def _interval(self) -> npt.NDArray[np.float32]:
-        last = self._last()
-        steps = last - self.first  # one activity row a day: n days are n - 1 intervals
-        mean = (self.ago[self.first] - self.ago[last]) / np.maximum(steps, 1)
-        return np.where(steps > 0, np.log1p(mean), 0).astype(np.float32)
+    unknown = int((activity.token >= len(plan.masks)).sum())
+    if unknown:
+        raise DataError("tokens without an id", where="activity", count=unknown, do="restore the tokens table")
+    rows, channels = activity.rows(), plan.at(score_date)
+    entries, users = room(rows, channels.masks)
+    found = Found(
+        np.empty(entries, np.int32), np.empty(entries, np.float32), np.empty(entries, np.int64), np.empty(entries, np.float64),
+        np.empty(users, np.int32), np.empty(users + 1, np.int64),
+    )  # fmt: skip
+    entries, late, users = find(rows, channels, found)
+    for start in range(0, late, BLOCK):
+        stop = min(start + BLOCK, late)
+        raw = found.raw[start:stop]
+        found.values[found.late[start:stop]] = np.sign(raw) * np.log1p(np.abs(raw))
+    batch = SparseBatch(found.ids[:entries], found.values[:entries], found.offsets[: users + 1])
+    return activity.users.take(pa.array(found.users[:users])), batch

@@ -1,0 +1,1 @@
+"""What `make bench` runs: ours and its peers, on the same data, in the same run."""

@@ -1,0 +1,79 @@
+"""Run contenders in turns, each in a process of its own: seconds of the work, seconds of the start, peak memory."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+
+
+def in_turns(module: str, names: Sequence[str], arguments: Sequence[str], rounds: int) -> dict[str, dict[str, Any]]:
+    """Run ``python -m module NAME arguments`` for every name, `rounds` times in turns; return the figures by name.
+
+    Such a process ends with a line that :func:`report` printed.  Seconds are medians over the rounds; memory is the highest.
+    """
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names:
+            print(f"round {number + 1} of {rounds}: {name}", flush=True)
+            runs[name].append(_alone([sys.executable, "-m", module, name, *arguments]))
+    return {name: _summary(found) for name, found in runs.items()}
+
+
+def _summary(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    middle = {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "peak_mb"}
+    return {**middle, "all_s": [run["run_s"] for run in runs], "peak_mb": max(run["peak_mb"] for run in runs)}
+
+
+def _alone(command: Sequence[str]) -> dict[str, float]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    peak, watcher = [0], threading.Event()
+    thread = threading.Thread(target=_watch, args=(process.pid, watcher, peak), daemon=True)
+    thread.start()
+    output, _ = process.communicate()
+    watcher.set()
+    thread.join()
+    if process.returncode:
+        raise SystemExit(f"error: {' '.join(command)} ended with {process.returncode}; nothing is reported")
+    figures: dict[str, float] = json.loads(output.strip().splitlines()[-1])
+    return {**figures, "peak_mb": peak[0] / 2**20}
+
+
+def _watch(pid: int, stop: threading.Event, peak: list[int]) -> None:
+    """Keep the highest memory of a process and its children: proportional set size, so that shared pages count once."""
+    while not stop.wait(0.25):
+        try:
+            family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            peak[0] = max(peak[0], sum(process.memory_full_info().pss for process in family))
+        except psutil.Error:
+            continue  # one of them has just ended
+
+
+def report(start: Callable[[], Callable[[], object]]) -> None:
+    """Start something, time the work that it returns, print both as the line that :func:`in_turns` reads."""
+    begun = time.perf_counter()
+    work = start()
+    started = time.perf_counter()
+    work()
+    print("\n" + json.dumps({"start_s": started - begun, "run_s": time.perf_counter() - started}), flush=True)
+
+
+def load() -> float:
+    """Return the load average of the last minute."""
+    return os.getloadavg()[0]
+
+
+def rows_of(title: Iterable[str], lines: Iterable[Iterable[object]]) -> list[str]:
+    """Return a Markdown table."""
+    head = list(title)
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(map(str, line))} |" for line in lines)]

@@ -1,0 +1,112 @@
+"""Landing one day, ours beside DuckDB doing the same; and what a day costs as the window grows.
+
+Ours is ``engine.landing.land`` through Spark: plan, the counts that the events gate judges, new tokens, activity files by region
+and bucket, manifests.  DuckDB reads the same file, makes the same rows, sorted, in as many files; once with the gate's counts and
+once without.  An ordinary day is one file a bucket; the last day of a month rewrites the month.
+"""
+
+import argparse
+import datetime as dt
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed import features
+from benchmarks.speed.contest import in_turns, load, report, rows_of
+from benchmarks.speed.events import day_file
+from benchmarks.speed.features_peers import THREADS
+from benchmarks.speed.landing_peers import Day, land_by_duckdb
+from propensity.storage import Lake
+
+OURS, MONTH_END = "ours, through Spark", "ours, the last day of a month"
+COUNTED, PLAIN = "DuckDB, with the gate's counts", "DuckDB, without them"
+MODULE = "benchmarks.speed.landing"
+
+
+def start_ours(home: Path, day: dt.date) -> Callable[[], None]:
+    """Start Spark and land the day before; return the landing of `day`, again and staged only."""
+    from propensity.engine.landing import land
+    from propensity.engine.session import spark_context
+    from propensity.events.landing import plan_landing
+
+    lake = Lake(features.config_of(home))
+    spark_context(lake.config)
+
+    def run(day: dt.date) -> None:
+        landing = plan_landing(lake, [day], force=True)
+        if landing is not None:
+            land(lake, landing)
+
+    run(day - dt.timedelta(days=1))
+    return lambda: run(day)
+
+
+def start_duckdb(home: Path, day: dt.date, counts: bool) -> Callable[[], None]:
+    """Land the day before by DuckDB; return the landing of `day`."""
+
+    def run(day: dt.date) -> None:
+        buckets = features.config_of(home).tables.buckets
+        land_by_duckdb(Day(day_file(home, day), home / "vocabulary.parquet", buckets, home / "peers" / "landing"), counts)
+
+    run(day - dt.timedelta(days=1))
+    return lambda: run(day)
+
+
+def start(name: str, home: Path) -> Callable[[], None]:
+    """Start a contender; return what is timed."""
+    last = features.days()[-1]
+    closed = last.replace(day=1) - dt.timedelta(days=1)
+    if name in (OURS, MONTH_END):
+        return start_ours(home, last if name == OURS else closed)
+    return start_duckdb(home, last, name == COUNTED)
+
+
+def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]:
+    """Prepare, time all in turns; return the figures.  Takes what `features` has prepared in the same folder."""
+    count = events or (features.FAST if fast else features.FULL)
+    home = features.made(home, count)
+    before = load()
+    figures = in_turns(MODULE, [OURS, MONTH_END, COUNTED, PLAIN], ["--home", str(home)], 1 if fast else 3)
+    return {"events": features.shape_of(count).events_a_day, "threads": THREADS, "contenders": figures, "load_before": before,
+            "load_after": load()}  # fmt: skip
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """Return the figures as Markdown lines, ratios to DuckDB with the gate's counts."""
+    base = result["contenders"][COUNTED]["run_s"]
+    lines = [[name, f"{f['run_s']:.2f}", f"{f['run_s'] / base:.2f}", f"{f['start_s']:.1f}", f"{f['peak_mb'] / 1024:.1f}"]
+             for name, f in result["contenders"].items()]  # fmt: skip
+    heads = [
+        f"landing a day of {result['events'] / 1e3:.0f} k events",
+        "s",
+        "to DuckDB with counts",
+        "start and warm-up s",
+        "peak GB",
+    ]
+    return [
+        *rows_of(heads, lines), "",
+        f"{result['threads']} threads each, medians of {len(result['contenders'][OURS]['all_s'])} turns; load average "
+        f"{result['load_before']:.1f} before, {result['load_after']:.1f} after.",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print the table; with a contender's name, run that one alone."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("name", nargs="?", default="all")
+    parser.add_argument("--home", type=Path, default=Path("var/bench/features"))
+    parser.add_argument("--events", type=int, help="in the window of 91 days")
+    parser.add_argument("--fast", action="store_true", help="a tenth of the events, one turn")
+    arguments = parser.parse_args()
+    if arguments.name != "all":
+        report(partial(start, arguments.name, arguments.home))
+        return
+    result = measure(arguments.home, arguments.fast, arguments.events)
+    print(json.dumps(result))
+    print("\n".join(table(result)))
+
+
+if __name__ == "__main__":
+    main()
