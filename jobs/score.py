@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from door import parser, run_job
-from propensity.engine.scoring import Champion, score_region
+from propensity.engine.scoring import score_region
+from propensity.engine.worker_model import Champion
 from propensity.storage import Lake
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from propensity.config import MAX_CHANNELS, Expectation
 from propensity.contracts import FEATURES, TOKENS
-from propensity.engine import scoring
+from propensity.engine import scoring, worker_model
 from propensity.features import tokens
 from propensity.features.csr import SparseBatch, from_arrow, to_arrow
 from propensity.models.ragged import keep
@@ -74,15 +74,15 @@ def put_tomorrow(lake: Lake, change: Change) -> None:
     lake.commit(FEATURES, files, partition, {})
 
 
-def champion_of(lake: Lake) -> scoring.Champion:
+def champion_of(lake: Lake) -> worker_model.Champion:
     """Return the trained version, in this lake."""
     made = shared()[1]
-    return scoring.Champion(made.version, made.digest, lake.config.home / "models" / REGION / made.version)
+    return worker_model.Champion(made.version, made.digest, lake.config.home / "models" / REGION / made.version)
 
 
 def score_here(lake: Lake, date: dt.date = TOMORROW) -> StagedScores:
     """Score and stage a day in this process."""
-    scoring._models.clear()
+    worker_model._models.clear()
     with mock.patch.object(scoring, "map_buckets", lambda _, function, items, run, __: [function(i, run) for i in items]):
         return scoring.score_region(lake, REGION, date, champion_of(lake), force=True)[0]
 

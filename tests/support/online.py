@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from propensity.config import load_config
 from propensity.contracts import SCORES
-from propensity.engine import scoring
+from propensity.engine import scoring, worker_model
 from propensity.models import registry
 from propensity.models.calibrated import SETTINGS, uncalibrated
 from propensity.models.encoding import Encoder
@@ -76,8 +76,8 @@ def add_version(lake: Lake, version: str, shift: float = 0.0, categories: int | 
 
 def publish(lake: Lake, version: str, digest: str) -> str:
     """Score every customer of the newest date with the engine's own functions and commit; return the run's id."""
-    champion = scoring.Champion(version, digest, lake.config.home / "models" / REGION / version)
-    scoring._models.clear()
+    champion = worker_model.Champion(version, digest, lake.config.home / "models" / REGION / version)
+    worker_model._models.clear()
     with mock.patch.object(scoring, "map_buckets", lambda _, function, items, run, __: [function(i, run) for i in items]):
         staged, _ = scoring.score_region(lake, REGION, NEWEST, champion, force=True)
     lake.commit(SCORES, list(staged.files), {"region": REGION, "score_date": NEWEST.isoformat()}, {})

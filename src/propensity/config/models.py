@@ -7,6 +7,7 @@ from pydantic import Field
 from propensity.config.base import Frozen
 from propensity.config.calibration import Calibration
 from propensity.config.promotion import Promotion
+from propensity.config.scoring import Scoring
 
 Kind = Literal["propensity_network", "field_embedding", "xgboost"]
 
@@ -28,6 +29,11 @@ class PropensityNetwork(Frozen):
     """Of all weights but the sparse input layer."""
     embedding_learning_rate: float = Field(5e-4, gt=0)
     """Of the sparse input layer, which has nearly all the parameters and overfits first."""
+    embedding_optimiser: Literal["adam", "rowwise_adagrad"] = "adam"
+    """How the sparse input layer learns.  adam: every weight in every step.  rowwise_adagrad: the rows of a batch's features,
+    so that a step's cost does not follow the number of features; it wants a learning rate of its own, about 0.02."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What matrix products of training steps round their inputs to (on CUDA bfloat16 means TF32).  Weights are float32."""
     averaging: float = Field(0.99, ge=0, lt=1)
     """Decay of the running average of the weights, per step; the average is what is evaluated and kept.  0: none."""
     max_epochs: int = Field(12, ge=1)
@@ -96,6 +102,13 @@ class Models(Frozen):
     """A category enters the model when that many training rows have it as a label."""
     top_k: int | None = Field(None, ge=1)
     """How many categories are kept for each customer; null keeps all."""
+    scoring: Scoring = Field(default_factory=Scoring)
+    """In how many bits batches are scored."""
+    rows_in_memory: int = Field(2_000_000, ge=1)
+    """Rows of the training windows kept in memory at most.  A region with more reads them from storage in every epoch, bucket by
+    bucket; only the propensity network can, the other families keep all."""
+    shuffle_rows: int = Field(100_000, ge=2)
+    """Rows in the buffer that mixes what is read from storage."""
     threads: int = Field(1, ge=1)
     """CPU threads for training.  Regions train side by side: together not more than there are cores."""
     seed: int = 0

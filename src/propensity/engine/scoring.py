@@ -5,15 +5,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
-from propensity.config import Config
-from propensity.contracts import FEATURES, SCORES
+from propensity.config.scoring import Precision
+from propensity.contracts import FEATURES, SCORE_SOURCES, SCORES
 from propensity.engine.buckets import map_buckets
-from propensity.errors import BundleError
+from propensity.engine.precision import resolve_precision
+from propensity.engine.worker_model import Champion, model_of
 from propensity.features import tokens
 from propensity.features.csr import SparseBatch, from_arrow
 from propensity.features.store import committed
@@ -23,23 +24,15 @@ from propensity.quality.statistics import DISTRIBUTIONS, score_statistics
 from propensity.storage import DataFile, Lake
 
 if TYPE_CHECKING:
-    from propensity.pipeline.predictor import Scores, SparsePredictor
+    from propensity.pipeline.predictor import Scores
 
 BATCH = 1024
 """Users scored at once: the (users, categories) matrix stays in the processor's cache."""
+SOURCES = pa.array(SCORE_SOURCES, pa.string())
 COUNTED = 32 * BATCH
 """Users of a file that are counted for the drift table, in batches evenly spread: all would take a fifth of the scoring."""
-FORMAT = 2
+FORMAT = 3
 """Part of the run's id; counts up when the files or what their footers count change, so that no older one is taken for done."""
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The one model version that a run scores with."""
-
-    version: str
-    digest: str
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -49,32 +42,34 @@ class _Run:
     partition: Mapping[str, str]
     champion: Champion
     groups: Groups
+    precision: Precision
     force: bool
 
 
 def score_region(lake: Lake, region: str, date: dt.date, champion: Champion, force: bool) -> tuple[StagedScores, bool]:
     """Score every customer with a feature row at `date`; return what is staged and whether it had been before.
 
-    The run's id is a digest of features, bundle and K: the same inputs have the same id, and the same bytes.
+    The run's id is a digest of features, bundle, K and precision: the same inputs have the same id, and the same bytes.
     Raise DataError without features, BundleError when the bundle is not the champion's or not intact.
     """
     features = committed(lake, region, date)
-    run_id = _run_id(lake, region, date, champion, features)
+    precision = resolve_precision(lake, champion, features)
+    run_id = _run_id(lake, region, date, champion, features, precision)
     partition = {"region": region, "score_date": date.isoformat()}
     names = [_name(run_id, file) for file in features]
     done = [lake.stat(SCORES, partition, name) for name in names]
     finished = [file for file in done if file is not None]
     if not force and len(finished) == len(names) and staged_path(lake.config, run_id).is_file():
         return StagedScores(run_id, **partition, model_version=champion.version, files=tuple(finished)), True
-    run = _Run(lake, run_id, partition, champion, groups_of(lake.config, tokens.load(lake)), force)
+    run = _Run(lake, run_id, partition, champion, groups_of(lake.config, tokens.load(lake)), precision, force)
     files = map_buckets(lake.config, _score, features, run, f"{region}: buckets scored")
     staged = StagedScores(run_id, **partition, model_version=champion.version, files=tuple(files))
     write_staged(lake.config, staged)
     return staged, False
 
 
-def _run_id(lake: Lake, region: str, date: dt.date, champion: Champion, features: list[DataFile]) -> str:
-    model = [champion.version, champion.digest, lake.config.models.top_k]
+def _run_id(lake: Lake, region: str, date: dt.date, champion: Champion, features: list[DataFile], precision: Precision) -> str:
+    model = [champion.version, champion.digest, lake.config.models.top_k, precision]
     parts = [FORMAT, region, date.isoformat(), *model, [f.path for f in features]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
@@ -84,31 +79,12 @@ def _name(run_id: str, features: DataFile) -> str:
     return f"{bucket}-{run_id}"
 
 
-_models: dict[str, "SparsePredictor"] = {}
-"""One model in a worker process, however many buckets it scores."""
-
-
-def _model(champion: Champion, config: Config) -> "SparsePredictor":
-    if champion.digest not in _models:
-        # Compiled code is a worker's business, not the driver's.
-        from propensity.models.loading import load_pipeline
-        from propensity.models.raw_features import check_channels
-
-        if not champion.folder.is_dir():
-            raise BundleError("no such bundle", where=str(champion.folder), do="train and promote a model for this region")
-        pipeline = load_pipeline(champion.folder, champion.digest)
-        check_channels(config, pipeline.vectoriser, str(champion.folder))
-        _models.clear()
-        _models[champion.digest] = pipeline.predictor
-    return _models[champion.digest]
-
-
 def _score(features: DataFile, run: _Run) -> DataFile:
     lake, name = run.lake, _name(run.run_id, features)
     done = None if run.force else lake.stat(SCORES, run.partition, name)
     if done is not None:
         return done
-    model = _model(run.champion, lake.config)
+    model = model_of(run.champion, lake.config, run.precision)
     rows = lake.read(FEATURES.name, features).combine_chunks()
     counter = DayCounter(run.groups, known_features(model))
     parts = [SCORES.file_schema(lake.user_type).empty_table()]
@@ -129,13 +105,13 @@ def _batches(rows: pa.Table) -> Iterator[tuple[pa.Array, SparseBatch]]:
 
 def _table(lake: Lake, run: _Run, users: pa.Array, scores: "Scores") -> pa.Table:
     count, k = scores.categories.shape
-    offsets = pa.array(range(0, (count + 1) * k, k), pa.int32()) if k else pa.array([0] * (count + 1), pa.int32())
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * np.int32(k))
     columns: list[Any] = [
         users,
         pa.ListArray.from_arrays(offsets, pa.array(scores.categories.ravel(), pa.int32())),
         pa.ListArray.from_arrays(offsets, pa.array(scores.probabilities.ravel(), pa.float32())),
-        pa.array(scores.sources(), pa.string()),
-        pa.array([run.champion.version] * count, pa.string()),
-        pa.array([run.run_id] * count, pa.string()),
+        SOURCES.take(pa.array(scores.source)),
+        pa.repeat(run.champion.version, count),
+        pa.repeat(run.run_id, count),
     ]
     return pa.table(columns, schema=SCORES.file_schema(lake.user_type))

@@ -39,6 +39,11 @@ class PropensityPredictor(SparsePredictor):
         """Return the categories' token ids (C,), ascending."""
         return self.encoder.history.categories.ids
 
+    @property
+    def compiled(self) -> tuple[Sparse, Own]:
+        """Return both paths' arrays as compiled loops take them."""
+        return self._sparse, self._own
+
     def raw(self, many: SparseBatch) -> Raw:
         """Return the logits (B, C); a row without a known feature gets the popularity logits."""
         logits = np.empty((len(many), len(self.categories)), np.float32)

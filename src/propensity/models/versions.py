@@ -10,7 +10,7 @@ from propensity.config import Config
 
 RECIPE = 4
 """Raise it when the code would make another model from the same inputs."""
-NOT_THE_MODEL = {"promotion", "top_k"}
+NOT_THE_MODEL = {"promotion", "top_k", "scoring"}
 """Settings that do not change what is learned; those of the families that were not chosen do not either."""
 
 

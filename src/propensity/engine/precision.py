@@ -1,0 +1,112 @@
+"""In how many bits a run scores: what is set, where it keeps to its bounds on the trained model and the day's own customers."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from propensity.config.scoring import Precision
+from propensity.contracts import FEATURES
+from propensity.engine.buckets import map_buckets
+from propensity.engine.worker_model import Champion, model_of
+from propensity.errors import BundleError
+from propensity.storage import DataFile, Lake
+
+if TYPE_CHECKING:
+    from propensity.features.csr import SparseBatch
+    from propensity.pipeline.predictor import SparsePredictor
+
+EVERY: tuple[Precision, ...] = ("float32", "float16", "bfloat16")
+ROUNDS, BATCH = 3, 1024
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One precision on a sample of customers, one thread."""
+
+    precision: Precision
+    seconds: float
+    """For all of them, the quickest of ROUNDS in turns."""
+    largest: float
+    """Deviation of a probability from float32's."""
+    p99: float
+    same_top: float
+    """Share of a customer's delivered categories that both name."""
+    kept: bool
+    """Whether the bounds hold."""
+
+    def line(self) -> str:
+        """Return it as a line of progress."""
+        deviates = f"deviates by {self.largest:.1e} at most, {self.p99:.1e} at p99, same top {self.same_top:.4f}"
+        return f"{self.precision}: {self.seconds:.3f} s, {deviates}{'' if self.kept else ', out of bounds'}"
+
+
+def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFile]) -> Precision:
+    """Return the precision that a run scores with; a reduced one was measured on customers of the largest file.
+
+    Raise BundleError when the one that is set does not keep to its bounds, or the family of models has none.
+    """
+    wanted = lake.config.models.scoring.precision
+    largest = max(features, key=lambda file: file.rows, default=None)
+    if wanted == "float32" or largest is None or largest.rows == 0:
+        return "float32"
+    candidates = EVERY if wanted == "auto" else ("float32", wanted)
+    [found] = map_buckets(lake.config, _measure, [largest], (lake, champion, candidates), "measuring precisions")
+    for one in found:
+        print(one.line(), flush=True)
+    if wanted != "auto":
+        _refuse(found[-1], champion)
+        return wanted
+    best: Measured = min((one for one in found if one.kept), key=lambda one: one.seconds)
+    return best.precision
+
+
+def _refuse(found: Measured, champion: Champion) -> None:
+    if not found.kept:
+        what = f"{found.precision} does not keep to models.scoring.max_deviation and min_same_top: {found.line()}"
+        raise BundleError(what, where=str(champion.folder), do="set models.scoring.precision to float32 or auto")
+
+
+def _measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) -> list[Measured]:
+    from propensity.features.csr import from_arrow
+    from propensity.models.calibrated import uncalibrated
+    from propensity.models.propensity import PropensityPredictor
+
+    lake, champion, wanted = shared
+    table = lake.read(FEATURES.name, file).slice(0, lake.config.models.scoring.sample).combine_chunks()
+    batches = [from_arrow(b["indices"], b["values"]) for b in table.to_batches(max_chunksize=BATCH)]
+    exact = model_of(champion, lake.config, "float32")
+    if lake.config.models.scoring.precision == "auto" and not isinstance(uncalibrated(exact), PropensityPredictor):
+        wanted = ("float32",)
+    models: dict[Precision, Any] = {name: _reduced(exact, name) for name in wanted}
+    seconds = _seconds(models, batches, lake.config.models.top_k)
+    return [_compared(lake, name, exact, model, batches, seconds[name]) for name, model in models.items()]
+
+
+def _reduced(exact: "SparsePredictor", name: Precision) -> "SparsePredictor":
+    from propensity.models.reduced import ReducedPredictor
+
+    return exact if name == "float32" else ReducedPredictor(exact, name)
+
+
+def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: int | None) -> dict[Precision, float]:
+    best = dict.fromkeys(models, float("inf"))
+    for _ in range(ROUNDS + 1):  # what the first round costs more, compiling, drops out as the slowest
+        for name, model in models.items():
+            started = time.perf_counter()
+            for batch in batches:
+                model.score(batch, k)
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def _compared(
+    lake: Lake, name: Precision, exact: "SparsePredictor", model: Any, batches: Sequence["SparseBatch"], seconds: float
+) -> Measured:
+    from propensity.features.csr import concat
+    from propensity.models.deviation import deviation
+
+    bounds = lake.config.models.scoring
+    found = deviation(exact, model, concat(list(batches)), lake.config.models.top_k or len(exact.categories))
+    kept = found.largest <= bounds.max_deviation and found.same_top >= bounds.min_same_top
+    return Measured(name, seconds, found.largest, found.p99, found.same_top, kept)
