@@ -53,6 +53,11 @@ campaigns: $(STAMP)  ## rank the households that real campaigns targeted; count 
 	@$(PY) -m ops java
 	$(PY) -m benchmarks.campaigns
 
+.PHONY: bench
+bench: $(STAMP)  ## how fast: ours beside peers on the same data, tables into benchmarks/README.md (FAST=1: a first look)
+	@$(PY) -m ops java
+	$(PY) -m benchmarks.speed $(if $(FAST),--fast,--write)
+
 .PHONY: load
 load: $(STAMP)  ## measure the online service over HTTP beside a bare endpoint
 	$(PY) -m benchmarks.http_load

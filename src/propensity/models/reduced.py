@@ -13,7 +13,7 @@ from torch.nn.functional import embedding_bag, linear, pad
 
 from propensity.errors import BundleError
 from propensity.features.csr import FloatArray, IntArray, SparseBatch
-from propensity.models.batch_kernel import finish, look_up, room_for
+from propensity.models.batch_kernel import Found, finish, look_up, room_for
 from propensity.models.calibrated import CalibratedPredictor, uncalibrated
 from propensity.models.propensity import PropensityPredictor
 from propensity.pipeline.kernels import usable
@@ -55,16 +55,21 @@ class ReducedPredictor(SparsePredictor):
 
     def raw(self, many: SparseBatch) -> Raw:
         """Return the calibrated logits (B, C)."""
-        found = room_for(len(many), len(many.indices), self._own, len(self._own.windowed) + self._spare)
-        look_up(usable(many.indices), usable(many.values), usable(many.offsets), self._sparse, self._own, found)
+        found = self.look_up(many)
         source = np.empty(len(many), np.uint8)
-        with torch.inference_mode():
-            hidden, logits = self._products(found)
+        hidden, logits = self.products(found)
         finish(logits.numpy(), hidden.numpy(), found, self._sparse, self._own, self._slope, source)
         return Raw(logits.numpy(), source)
 
-    def _products(self, found: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the profile (B, H) and what the sparse path says (B, C)."""
+    def look_up(self, many: SparseBatch) -> Found:
+        """Return what the rows have that the model knows."""
+        found = room_for(len(many), len(many.indices), self._own, len(self._own.windowed) + self._spare)
+        look_up(usable(many.indices), usable(many.values), usable(many.offsets), self._sparse, self._own, found)
+        return found
+
+    @torch.inference_mode()
+    def products(self, found: Found) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the profile (B, H) and what the sparse path says, calibrated (B, C): both float32."""
         weights, entries = self._weights, int(found.offsets[-1])
         rows, offsets = torch.from_numpy(found.rows[:entries]), torch.from_numpy(found.offsets)
         values = torch.from_numpy(found.values[:entries]).to(self._type)

@@ -1,0 +1,73 @@
+"""Every speed benchmark, one after the other: ours and the peers on the same data, in turns; tables, and JSON of every run.
+
+``--fast`` takes less data and fewer rounds; what it prints is a first look, not a figure to quote.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.speed.contest import ROOT, load
+
+PARTS = {
+    "scoring": "Scoring, the 50 likeliest of 2,000 categories",
+    "features": "Features of a day, from a window of 91 days",
+    "landing": "Landing a day",
+    "day_cost": "What a day costs as the window grows",
+    "training": "Training",
+}
+"""Module of this package -> title of its table."""
+TABLE = ROOT / "benchmarks" / "README.md"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the parts, print their tables, keep the JSON; with ``--write`` keep the tables too."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--home", type=Path, default=ROOT / "var" / "bench", help="where data and results go")
+    parser.add_argument("--fast", action="store_true", help="less data, one round")
+    parser.add_argument("--only", nargs="*", choices=PARTS, help="these parts alone")
+    parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
+    arguments = parser.parse_args(argv)
+    started, sections = time.monotonic(), []
+    for name in arguments.only or PARTS:
+        print(f"{PARTS[name]} ({time.monotonic() - started:.0f} s so far, load average {load():.1f})", flush=True)
+        home = arguments.home / name
+        home.mkdir(parents=True, exist_ok=True)
+        module = import_module(f"benchmarks.speed.{name}")
+        result = module.measure(home, arguments.fast)
+        (home / "result.json").write_text(json.dumps(result, indent=1))
+        sections += [f"## {PARTS[name]}", "", *module.table(result), ""]
+        print("\n".join(sections[-1 - len(module.table(result)) :]), flush=True)
+    text = "\n".join([*head(time.monotonic() - started, arguments.fast), *sections])
+    if arguments.write:
+        TABLE.write_text(text)
+    print(f"whole command: {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def head(seconds: float, fast: bool) -> list[str]:
+    """Return what the tables were measured on."""
+    how = "`make bench FAST=1`: less data, one round, not figures to quote" if fast else "`make bench`"
+    return [
+        "# Speed",
+        "",
+        f"What {how} printed, in {seconds / 60:.0f} minutes on {machine()}. Contenders run in turns on the same data; figures are",
+        "medians of the rounds. How each is measured: the module of the same name in `benchmarks/speed`.",
+        "",
+    ]
+
+
+def machine() -> str:
+    """Return processor and cores as the system tells them."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names) or '?'} cores of {names[0] if names else platform.processor()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
