@@ -27,7 +27,7 @@ RECENCY_DAYS = 28.0
 
 LOGS = 4096
 """Counts below it have their log1p looked up."""
-BLOCK = 1 << 15
+BLOCK = 1 << 12
 """Values whose log1p is computed at once: they stay in the processor's cache."""
 
 
@@ -166,6 +166,7 @@ def build_features(activity: Activity, score_date: dt.date, plan: Plan) -> tuple
     for start in range(0, late, BLOCK):
         stop = min(start + BLOCK, late)
         raw = found.raw[start:stop]
-        found.values[found.late[start:stop]] = np.sign(raw) * np.log1p(np.abs(raw))
+        size = np.abs(raw)
+        found.values[found.late[start:stop]] = np.copysign(np.log1p(size, out=size), raw)
     batch = SparseBatch(found.ids[:entries], found.values[:entries], found.offsets[: users + 1])
     return activity.users.take(pa.array(found.users[:users])), batch
