@@ -77,10 +77,10 @@ class Lake:
             raise DataError(f"schema differs from the contract: {_schema_difference(data.schema, schema)}", where=contract.name)
         data = data.replace_schema_metadata({STATS_KEY: json.dumps(stats, sort_keys=True).encode()})
         relative = "/".join([*(f"{key}={partition[key]}" for key in contract.partition_by), f"{name}.parquet"])
-        size = self._write_atomically(self.path(contract.name, relative), data)
+        size = self._write_atomically(self.path(contract.name, relative), data, _with_dictionary(contract))
         return DataFile(relative, dict(partition), data.num_rows, size, dict(stats))
 
-    def _write_atomically(self, path: str, data: pa.Table) -> int:
+    def _write_atomically(self, path: str, data: pa.Table, dictionary: bool | list[str]) -> int:
         local = isinstance(self.fs, pafs.LocalFileSystem)
         # An object store shows an object only when it is whole; a local file needs the rename.
         target = f"{path}.{uuid.uuid4().hex}.tmp" if local else path
@@ -88,7 +88,7 @@ class Lake:
             if local:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             with self.fs.open_output_stream(target) as sink:
-                pq.write_table(data, sink, compression="zstd", compression_level=1)
+                pq.write_table(data, sink, compression="zstd", compression_level=1, use_dictionary=dictionary)
             if local:
                 Path(target).replace(path)
         except OSError as error:
@@ -237,6 +237,14 @@ def _remote(root: str, options: Mapping[str, str]) -> tuple[pafs.FileSystem, str
         allow_delayed_open=True,  # a file of one part is one request, not three
     )
     return fs, rest
+
+
+def _with_dictionary(contract: TableContract) -> bool | list[str]:
+    """Return the columns of the files that have a dictionary, as Parquet names them; True for all."""
+    if not contract.plain:
+        return True
+    lists = {name for name, kind in contract.columns if kind is not None and pa.types.is_list(kind)}
+    return [f"{n}.list.element" if n in lists else n for n, _ in contract.columns if n not in contract.plain]
 
 
 def _add_action(file: DataFile) -> AddAction:

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.support.shop import make_config
 
-from propensity.contracts import ALL_TABLES, CHAMPIONS, LABELS
+from propensity.contracts import ALL_TABLES, CHAMPIONS, FEATURES, LABELS
 from propensity.errors import ConflictError, DataError
 from propensity.storage import DataFile, Lake
 
@@ -69,6 +70,16 @@ def test_statistics_come_back_from_the_footer(lake):
     found = lake.stat(LABELS, {"region": "alps", "score_date": DAY}, "a")
     assert found == file
     assert lake.stat(LABELS, {"region": "alps", "score_date": DAY}, "z") is None
+
+
+def test_plain_columns_have_no_dictionary_and_all_others_do(lake):
+    lists = [pa.array([[7, 8]], pa.list_(kind)) for kind in (pa.int32(), pa.float32())]
+    rows = pa.table([pa.array(["1"]), *lists], schema=FEATURES.file_schema("string"))
+    file = lake.write(FEATURES, {"region": "alps", "score_date": DAY}, "a", rows, {})
+    assert lake.read(FEATURES.name, file).equals(rows)
+    group = pq.ParquetFile(lake.path(FEATURES.name, file.path)).metadata.row_group(0)
+    encoded = {group.column(n).path_in_schema: "RLE_DICTIONARY" in group.column(n).encodings for n in range(3)}
+    assert encoded == {"user_id": True, "indices.list.element": False, "values.list.element": True}
 
 
 def test_a_wrong_schema_is_refused_before_anything_is_written(lake):

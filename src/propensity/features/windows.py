@@ -20,7 +20,8 @@ from propensity.errors import DataError
 from propensity.features.csr import SparseBatch
 
 if TYPE_CHECKING:
-    from propensity.features.windows_kernel import Channels, Rows
+    from propensity.features.merging_kernel import Rows
+    from propensity.features.windows_kernel import Channels
 
 RECENCY_DAYS = 28.0
 """Decay of the recency channel: exp(-days since the last event / 28)."""
@@ -71,7 +72,7 @@ class Activity:
 
     def rows(self) -> "Rows":
         """Return the rows for compiled code."""
-        from propensity.features.windows_kernel import Rows  # compiled code is a worker's business, not the driver's
+        from propensity.features.merging_kernel import Rows  # compiled code is a worker's business, not the driver's
 
         return Rows(self.user, self.token, self.day, self.count, self.value)
 
@@ -81,7 +82,7 @@ def sort_activity(parts: Sequence[pa.Table], schema: pa.Schema) -> Activity:
 
     Files are sorted by (user, token, day), so they are merged; raise DataError for one that is not.
     """
-    from propensity.features.windows_kernel import Rows, merge
+    from propensity.features.merging_kernel import Rows, merge
 
     parts = [schema.empty_table(), *parts]
     starts = np.cumsum([0, *(part.num_rows for part in parts)])
@@ -151,7 +152,7 @@ def build_features(activity: Activity, score_date: dt.date, plan: Plan) -> tuple
 
     Raise DataError for a token that the plan does not know.
     """
-    from propensity.features.windows_kernel import Found, find, room
+    from propensity.features.windows_kernel import Found, find, place, room
 
     unknown = int((activity.token >= len(plan.masks)).sum())
     if unknown:
@@ -167,6 +168,6 @@ def build_features(activity: Activity, score_date: dt.date, plan: Plan) -> tuple
         stop = min(start + BLOCK, late)
         raw = found.raw[start:stop]
         size = np.abs(raw)
-        found.values[found.late[start:stop]] = np.copysign(np.log1p(size, out=size), raw)
+        place(found, start, np.copysign(np.log1p(size, out=size), raw, out=size))
     batch = SparseBatch(found.ids[:entries], found.values[:entries], found.offsets[: users + 1])
     return activity.users.take(pa.array(found.users[:users])), batch

@@ -1,6 +1,6 @@
-"""The loops behind `windows`: one walk merges a bucket's sorted files, one walk makes the features of its rows.
+"""The loops behind `windows`: one walk over a bucket's sorted rows makes its features.
 
-Python code cannot walk 20 million rows; numpy passed over all of them once or more for each channel.
+numpy passed over all rows once or more for each channel, and over all pairs for each that they have not.
 """
 
 from typing import Any, NamedTuple
@@ -14,22 +14,6 @@ COUNT, DAYS, VALUE, RECENCY, INTERVAL = range(5)
 """Kinds of channels."""
 PAIRS = 1024
 """Pairs walked over together: what is known of them stays in the processor's cache."""
-_HALF = 1 << 31
-
-
-class Rows(NamedTuple):
-    """R rows of activity."""
-
-    user: Any
-    """(R,) int32, position of the user among all users, ascending."""
-    token: Any
-    """(R,) int32."""
-    day: Any
-    """(R,) int32."""
-    count: Any
-    """(R,) int32."""
-    value: Any
-    """(R,) float64."""
 
 
 class Channels(NamedTuple):
@@ -68,91 +52,6 @@ class Found(NamedTuple):
     """(U + 1,) int64."""
 
 
-# -- merging -----------------------------------------------------------------------------------------------------------
-
-
-@compiled
-def merge(rows: Any, starts: Any, users: int, result: Any) -> int:
-    """Write K sorted parts' rows to `result` (both :class:`Rows`), by (user, token, day), equal ones in the order of the parts.
-
-    Part k's rows run from ``starts[k]`` to ``starts[k + 1]``.  Return -1, or the first row that is out of order in its part.
-
-    Merged user by user: what is moved about fits into the processor's cache.
-    """
-    at = starts[:-1].copy()
-    keys, sources = np.empty(len(rows.user), np.int64), np.empty(len(rows.user), np.int64)
-    other_keys, other_sources = np.empty_like(keys), np.empty_like(sources)
-    runs, written = np.empty(len(at) + 1, np.int64), 0
-    for user in range(users):
-        count, wrong = _gather(rows, starts, at, user, keys, sources, runs)
-        if wrong >= 0:
-            return wrong
-        while count > 1:
-            count = _pairwise(keys, sources, runs, count, other_keys, other_sources)
-            keys, other_keys, sources, other_sources = other_keys, keys, other_sources, sources
-        _copy(rows, sources[: runs[count]], result, written, user)
-        written += runs[count]
-    for part in range(len(at)):
-        if at[part] < starts[part + 1]:
-            return int(at[part])
-    return -1
-
-
-@compiled
-def _gather(rows: Any, starts: Any, at: Any, user: int, keys: Any, sources: Any, runs: Any) -> tuple[int, int]:
-    """Write a user's next rows, ``at[k]`` of each part on, as sorted runs; return their number, and a row out of order or -1."""
-    filled, count = 0, 0
-    for part in range(len(at)):
-        i, stop = at[part], starts[part + 1]
-        if i == stop or rows.user[i] != user:
-            continue
-        runs[count], count = filled, count + 1
-        while i < stop and rows.user[i] == user:
-            keys[filled] = (np.int64(rows.token[i]) << 32) + np.int64(rows.day[i]) + _HALF
-            if filled > runs[count - 1] and keys[filled] < keys[filled - 1]:
-                return count, i
-            sources[filled] = i
-            i, filled = i + 1, filled + 1
-        at[part] = i
-    runs[count] = filled
-    return count, -1
-
-
-@compiled
-def _copy(rows: Any, sources: Any, result: Any, target: int, user: int) -> None:
-    for source in sources:
-        result.user[target] = user
-        result.token[target] = rows.token[source]
-        result.day[target] = rows.day[source]
-        result.count[target] = rows.count[source]
-        result.value[target] = rows.value[source]
-        target += 1
-
-
-@compiled
-def _pairwise(keys: Any, sources: Any, runs: Any, count: int, to_keys: Any, to_sources: Any) -> int:
-    """Merge each two neighbours of `count` sorted runs (run r begins at ``runs[r]``) and return how many there are now."""
-    for pair in range(0, count, 2):
-        left, middle = runs[pair], runs[min(pair + 1, count)]
-        right, stop = middle, runs[min(pair + 2, count)]
-        for target in range(left, stop):
-            if left < middle and (right == stop or keys[left] <= keys[right]):
-                to_keys[target], to_sources[target] = keys[left], sources[left]
-                left += 1
-            else:
-                to_keys[target], to_sources[target] = keys[right], sources[right]
-                right += 1
-    last = runs[count]
-    merged = (count + 1) // 2
-    for pair in range(merged):
-        runs[pair] = runs[2 * pair]
-    runs[merged] = last
-    return merged
-
-
-# -- features ----------------------------------------------------------------------------------------------------------
-
-
 @compiled
 def room(rows: Any, masks: Any) -> tuple[int, int]:
     """Return how many entries and users :func:`find` may find at most: every channel of every (user, token) pair."""
@@ -178,12 +77,12 @@ def find(rows: Any, plan: Any, found: Any) -> tuple[int, int, int]:
     times as long as the rest.
     """
     first, last = np.empty(PAIRS, np.int64), np.empty(PAIRS, np.int64)
-    totals = np.empty((len(plan.kinds), PAIRS))
+    inside, totals = np.empty(PAIRS, np.int64), np.empty((len(plan.kinds), PAIRS))
     entries, late, users, i = 0, 0, 0, 0
     while i < len(rows.user):
         count, i = _pairs(rows, i, plan, first, last)
         for slot in range(len(plan.kinds)):
-            _fill(rows, first[:count], last[:count], plan, slot, totals[slot])
+            _fill(rows, first[:count], last[:count], plan, slot, inside, totals[slot])
         entries, late, users = _write(rows, first[:count], plan, totals, found, entries, late, users)
     found.offsets[users] = entries
     return entries, late, users
@@ -206,29 +105,53 @@ def _pairs(rows: Any, i: int, plan: Any, first: Any, last: Any) -> tuple[int, in
 
 
 @compiled
-def _fill(rows: Any, first: Any, last: Any, plan: Any, slot: int, totals: Any) -> None:
-    """Write one channel of every pair that has it: recency itself, of all others what they are the logarithm of."""
-    day, count, value = rows.day, rows.count, rows.value
-    kind, since, bit = plan.kinds[slot], plan.end - plan.windows[slot], np.uint32(slot)
-    for p in range(len(first)):
-        low, high = first[p], last[p]
-        if not (plan.masks[rows.token[low]] >> bit) & np.uint32(1):
-            continue
-        inside = high
-        while inside > low and day[inside - 1] >= since:
-            inside -= 1
-        if kind == COUNT:
-            totals[p] = count[inside:high].sum()
-        elif kind == VALUE and high - inside > 2:
-            totals[p] = _sum(value, low, high, inside)
-        elif kind == VALUE:  # two have no order
-            totals[p] = value[inside:high].sum()
-        elif kind == DAYS:
-            totals[p] = high - inside
-        elif kind == RECENCY:
-            totals[p] = plan.decay[plan.end - day[high - 1]]
+def _fill(rows: Any, first: Any, last: Any, plan: Any, slot: int, inside: Any, totals: Any) -> None:
+    """Write one channel of P pairs to `totals` (P,): recency itself, of all others what they are the logarithm of."""
+    kind = plan.kinds[slot]
+    if kind == RECENCY:
+        for p in range(len(first)):
+            totals[p] = plan.decay[plan.end - rows.day[last[p] - 1]]
+    elif kind == INTERVAL:
+        for p in range(len(first)):
+            totals[p] = (rows.day[last[p] - 1] - rows.day[first[p]]) / max(last[p] - first[p] - 1, 1)
+    else:
+        _inside(rows.day, first, last, plan.end - plan.windows[slot], inside)
+        if kind == VALUE:
+            _values(rows.value, first, inside, last, totals)
         else:
-            totals[p] = (day[high - 1] - day[low]) / max(high - low - 1, 1)
+            _counts(rows.count, inside, last, kind == DAYS, totals)
+
+
+@compiled
+def _inside(days: Any, first: Any, last: Any, since: int, inside: Any) -> None:
+    """Write the first row of every pair whose day is `since` or later."""
+    for p in range(len(first)):
+        i = last[p]
+        while i > first[p] and days[i - 1] >= since:
+            i -= 1
+        inside[p] = i
+
+
+@compiled
+def _counts(counts: Any, inside: Any, last: Any, rows_alone: bool, totals: Any) -> None:
+    for p in range(len(last)):
+        total = last[p] - inside[p]
+        if not rows_alone:
+            total = 0
+            for i in range(inside[p], last[p]):
+                total += counts[i]
+        totals[p] = total
+
+
+@compiled
+def _values(values: Any, first: Any, inside: Any, last: Any, totals: Any) -> None:
+    for p in range(len(first)):
+        if last[p] - inside[p] > 2:
+            totals[p] = _sum(values, first[p], last[p], inside[p])
+        else:  # two numbers have no order
+            totals[p] = 0.0
+            for i in range(inside[p], last[p]):
+                totals[p] += values[i]
 
 
 @compiled
@@ -255,6 +178,13 @@ def _write(
                 late += 1
             entries += 1
     return entries, late, users
+
+
+@compiled
+def place(found: Any, start: int, logs: Any) -> None:
+    """Write the logarithms of the late entries from the `start`-th on where they belong."""
+    for k in range(len(logs)):
+        found.values[found.late[start + k]] = logs[k]
 
 
 @compiled
