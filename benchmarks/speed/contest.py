@@ -16,16 +16,21 @@ import psutil
 ROOT = Path(__file__).parents[2]
 
 
-def in_turns(module: str, names: Sequence[str], arguments: Sequence[str], rounds: int) -> dict[str, dict[str, Any]]:
+def in_turns(
+    module: str, names: Sequence[str], arguments: Sequence[str], rounds: int, check: Callable[[], object] = dict
+) -> dict[str, dict[str, Any]]:
     """Run ``python -m module NAME arguments`` for every name, `rounds` times in turns; return the figures by name.
 
     Such a process ends with a line that :func:`report` printed.  Seconds are medians over the rounds; memory is the highest.
+    `check` is called after the first round, and raises when the contenders' outputs do not agree.
     """
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names:
             print(f"round {number + 1} of {rounds}: {name}", flush=True)
             runs[name].append(_alone([sys.executable, "-m", module, name, *arguments]))
+        if number == 0:
+            check()
     return {name: _summary(found) for name, found in runs.items()}
 
 

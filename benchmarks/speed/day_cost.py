@@ -24,8 +24,8 @@ from propensity.storage import Lake
 
 FIRST = dt.date(2025, 1, 1)
 LENGTHS = (28, 91, 182, 364)
-SHAPE = Shape(users=75_000, events_a_day=55_000)
-SMALL = Shape(users=7_500, events_a_day=5_500)
+SHAPE = Shape(users=40_000, events_a_day=30_000)
+SMALL = Shape(users=4_000, events_a_day=3_000)
 STEP = 7
 """Days of an open month landed at once: so few stay a file each."""
 

@@ -36,7 +36,7 @@ def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]
     """Return the seconds of each stage, and of the whole."""
     from propensity.engine import features as engine
 
-    home = features.made(home, events or (features.FAST if fast else features.FULL))
+    home = features.made(home.parent / "features", events or (features.FAST if fast else features.FULL))
     lake = Lake(features.config_of(home))
     region, before, profile = lake.config.region_names[0], load(), cProfile.Profile()
     for last in (False, True):  # the first time compiles
@@ -75,7 +75,7 @@ def table(result: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--home", type=Path, default=Path("var/bench/features"))
+    parser.add_argument("--home", type=Path, default=Path("var/bench/features_profile"))
     parser.add_argument("--events", type=int, help="in the window of 91 days")
     parser.add_argument("--fast", action="store_true", help="a tenth of the events")
     arguments = parser.parse_args()

@@ -64,9 +64,9 @@ def start(name: str, home: Path) -> Callable[[], None]:
 
 
 def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]:
-    """Prepare, time all in turns; return the figures.  Takes what `features` has prepared in the same folder."""
+    """Prepare, time all in turns; return the figures.  The data is that of `features`, in the folder beside."""
     count = events or (features.FAST if fast else features.FULL)
-    home = features.made(home, count)
+    home = features.made(home.parent / "features", count)
     before = load()
     figures = in_turns(MODULE, [OURS, MONTH_END, COUNTED, PLAIN], ["--home", str(home)], 1 if fast else 3)
     return {"events": features.shape_of(count).events_a_day, "threads": THREADS, "contenders": figures, "load_before": before,
@@ -96,7 +96,7 @@ def main() -> None:
     """Measure and print the table; with a contender's name, run that one alone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("name", nargs="?", default="all")
-    parser.add_argument("--home", type=Path, default=Path("var/bench/features"))
+    parser.add_argument("--home", type=Path, default=Path("var/bench/landing"))
     parser.add_argument("--events", type=int, help="in the window of 91 days")
     parser.add_argument("--fast", action="store_true", help="a tenth of the events, one turn")
     arguments = parser.parse_args()
