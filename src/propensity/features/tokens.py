@@ -93,11 +93,13 @@ class Vocabulary:
 
 def token_ids(values: pa.Array, known: pa.Array, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return the id of each value, -1 where the value is null or unknown."""
-    positions = pc.index_in(values, value_set=known)
-    found = positions.is_valid().to_numpy(zero_copy_only=False)
-    result = np.full(len(values), -1, np.int32)
-    if len(ids):
-        result[found] = ids[positions.fill_null(0).to_numpy()][found]
+    encoded = values.dictionary_encode()
+    # A table of the few values, asked for all that are known: the other way round the table took five times as long to build.
+    places = pc.index_in(known, value_set=encoded.dictionary)
+    found = places.is_valid().to_numpy(zero_copy_only=False)
+    id_of = np.full(len(encoded.dictionary) + 1, -1, np.int32)
+    id_of[places.drop_null().to_numpy()] = ids[found]
+    result: npt.NDArray[np.int32] = id_of[encoded.indices.fill_null(-1).to_numpy()]
     return result
 
 
