@@ -149,7 +149,7 @@ def configuration(home: Path, first_day: dt.date, windows: tuple[int, ...], buck
     folder = home / called
     folder.mkdir(parents=True, exist_ok=True)
     for name, section in sections.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(section))
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(section, sort_keys=False))
     return load_config(folder, home)
 
 

@@ -202,12 +202,12 @@ def table(result: dict[str, Any]) -> list[str]:
     """Return the figures as Markdown lines, ratios to ours through Spark."""
     base = result["contenders"][OURS]["run_s"]
     lines = [
-        [name, f"{f['run_s']:.1f}", f"{result['events'] / f['run_s'] / 1e6:.1f}", f"{f['run_s'] / base:.1f}",
+        [name, f"{f['run_s']:.1f}", f"{result['events'] / f['run_s'] / 1e6:.1f}", f"{f['run_s'] / base:.1f}", f"{f['cpu_s']:.0f}",
          f"{f['start_s']:.1f}", f"{f['peak_mb'] / 1024:.1f}"]
         for name, f in result["contenders"].items()
     ]  # fmt: skip
     title = f"features of {result['events'] / 1e6:.0f} M events, {result['users'] / 1e3:.0f} k customers"
-    heads = [title, "s", "M events/s", "to ours", "start and warm-up s", "peak GB"]
+    heads = [title, "s", "M events/s", "to ours", "processor s", "start and warm-up s", "peak GB"]
     return [
         *rows_of(heads, lines), "",
         f"Windows {result['windows']} days, {result['threads']} threads each, medians of {len(_rounds(result))} turns; "
