@@ -11,7 +11,8 @@ from propensity.features.csr import FloatArray
 from propensity.features.windows import training_cutoffs
 from propensity.models.data import Examples, TrainingTables, concat_examples
 from propensity.models.encoding import Encoder
-from propensity.models.recipe import fit_encoder, read_examples
+from propensity.models.recipe import fit_encoder
+from propensity.models.windows import read_examples
 
 Progress = Callable[[str], None]
 

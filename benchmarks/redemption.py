@@ -33,8 +33,9 @@ from propensity.models.encoding import Encoder
 from propensity.models.family import FAMILIES, Task
 from propensity.models.loading import load_pipeline
 from propensity.models.metrics import threshold_at
-from propensity.models.recipe import fit_encoder, read_examples
+from propensity.models.recipe import fit_encoder
 from propensity.models.versions import bundle_folder
+from propensity.models.windows import read_examples
 from propensity.storage import Lake
 
 CONF = ROOT / "benchmarks" / "redemption"

@@ -24,9 +24,16 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
         shape, epochs = bundle.manifest["shape"], bundle.manifest["training"]["epochs"]
         return _verdict(True, version, bundle.digest, epochs, shape["features"], shape["categories"])
     # Imported here: a run with nothing to do need not load torch.
+    from propensity.models.distributed import joined, launch, launched
     from propensity.models.recipe import train
+    from propensity.models.training import resolve_device
 
-    made = train(tables, arguments.score_date, arguments.device, lambda line: print(line, flush=True))
+    if arguments.processes > 1 and not launched():
+        return launch(__file__, sys.argv[1:], arguments.processes)
+    with joined(resolve_device(arguments.device)) as team:
+        made = train(tables, arguments.score_date, arguments.device, _told if team.rank == 0 else _silent, team)
+    if team.rank:
+        sys.exit(0)  # the first process reports
     return _verdict(False, made.version, made.digest, made.epochs, made.features, made.categories)
 
 
@@ -35,10 +42,19 @@ def _verdict(skipped: bool, version: str, digest: str, epochs: int, features: in
     return {"skipped": skipped, "version": version, "digest": digest, **counts}
 
 
+def _told(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
 def main() -> int:
     """Run the job."""
     result = parser(__doc__)
     result.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where to train")
+    result.add_argument("--processes", type=int, default=1, help="train in so many processes of this machine, by torchrun")
     return run_job(result, body)
 
 

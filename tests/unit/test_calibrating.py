@@ -16,7 +16,7 @@ from propensity.models.data import Examples, TrainingTables
 from propensity.models.encoding import Encoded
 from propensity.models.loading import load_pipeline
 from propensity.models.propensity import PropensityPredictor
-from propensity.models.recipe import read_examples
+from propensity.models.windows import read_examples
 from propensity.pipeline.predictor import SparsePredictor
 from propensity.pipeline.thresholds import Thresholds
 

@@ -15,13 +15,15 @@ from propensity.contracts import ACTIVITY, FEATURES, LABELS
 from propensity.errors import DataError, MachineError
 from propensity.evaluation.baselines import decayed_frequency
 from propensity.features.windows import training_cutoffs
-from propensity.models import recipe, training
+from propensity.models import training, windows
 from propensity.models.data import Examples, TrainingTables, batches
 from propensity.models.encoding import Encoder
 from propensity.models.metrics import Judgement
 from propensity.models.propensity_training import fit
-from propensity.models.recipe import fit_encoder, read_examples, train
+from propensity.models.recipe import fit_encoder, train
+from propensity.models.supply import InMemory
 from propensity.models.training import Epoch, Fit, resolve_device
+from propensity.models.windows import read_examples
 from propensity.pipeline.bundle import load_bundle
 from propensity.storage import Lake
 
@@ -91,7 +93,7 @@ def test_training_stops_when_validation_no_longer_rises(monkeypatch: pytest.Monk
     judged = Judgement(0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 1, 1)
     monkeypatch.setattr(training, "judge", lambda *_: replace(judged, micro_ap=next(course)))
     lines: list[str] = []
-    result = fit(lake.config.models, encoder, examples, examples, 9, CPU, lines.append)
+    result = fit(lake.config.models, encoder, InMemory(examples), examples, 9, CPU, lines.append)
     assert [e.number for e in result.epochs] == [1, 2, 3, 4]  # patience is 2
     assert result.best() == 2
     assert all("validation AP" in line and "loss" in line for line in lines)
@@ -133,7 +135,7 @@ def test_a_window_without_anybody_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         found = read_examples(tables, cutoff, encoder)
         return found.take(np.zeros(0, np.int64)) if cutoff == day else found
 
-    monkeypatch.setattr(recipe, "read_examples", nobody_then)
+    monkeypatch.setattr(windows, "read_examples", nobody_then)
     with pytest.raises(DataError, match=f"without an active customer.*{day}"):
         train_here(lake)
 

@@ -39,6 +39,11 @@ class Rows:
         """Return the number of customers."""
         return len(self.features)
 
+    def take(self, order: npt.NDArray[np.int64]) -> "Rows":
+        """Return the customers at positions `order`, in that order."""
+        offsets, source = gather(self.label_offsets, order)
+        return Rows(self.users.take(pa.array(order)), self.features.take(order), self.label_tokens[source], offsets)
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -91,8 +96,23 @@ def concat_examples(parts: Sequence[Examples]) -> Examples:
 
 def popularity_logits(examples: Examples) -> FloatArray:
     """Return the log odds of each category among the rows (C,), kept away from 0 and 1."""
-    share = np.clip(examples.positives() / max(len(examples), 1), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return log_odds(examples.positives(), len(examples))
+
+
+def log_odds(positives: OffsetArray | npt.NDArray[np.float64], rows: int) -> FloatArray:
+    """Return the log odds of categories (C,) with so many positives among the rows, kept away from 0 and 1."""
+    share = np.clip(positives / max(rows, 1), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     return np.log(share / (1 - share)).astype(np.float32)
+
+
+def concat_rows(parts: Sequence[Rows]) -> Rows:
+    """Return the customers of all parts, one after the other."""
+    return Rows(
+        pa.concat_arrays([p.users for p in parts]),
+        concat([p.features for p in parts]),
+        np.concatenate([p.label_tokens for p in parts]),
+        join([p.label_offsets for p in parts]),
+    )
 
 
 class TrainingTables:
@@ -120,6 +140,15 @@ class TrainingTables:
         have no recency channel, everybody with a feature row counts: a rare act is foretold for those who never did it, too.
         Raise DataError when the partition is missing or the two tables do not hold the same customers.
         """
+        for bucket in range(self.buckets(cutoff)):
+            yield self.bucket(cutoff, bucket)
+
+    def bucket(self, cutoff: dt.date, bucket: int) -> Rows:
+        """Return the active customers of one bucket at one cutoff."""
+        return self._active(self._join(self._of(FEATURES.name, cutoff)[bucket], self._of(LABELS.name, cutoff)[bucket]))
+
+    def buckets(self, cutoff: dt.date) -> int:
+        """Return how many files a cutoff's partitions have; raise DataError when one is missing."""
         features, labels = self._of(FEATURES.name, cutoff), self._of(LABELS.name, cutoff)
         if not features or len(features) != len(labels):
             raise DataError(
@@ -127,8 +156,11 @@ class TrainingTables:
                 where=f"region {self.region}",
                 do="build the features and labels of this date first",
             )
-        for feature_file, label_file in zip(features, labels, strict=True):
-            yield self._active(self._join(feature_file, label_file))
+        return len(features)
+
+    def stored(self, cutoffs: Sequence[dt.date]) -> int:
+        """Return how many rows the partitions of some cutoffs hold, active or not, without reading one."""
+        return sum(file.rows for day in cutoffs for file in self._of(FEATURES.name, day))
 
     def _of(self, table: str, day: dt.date) -> list[DataFile]:
         return (self._features if table == FEATURES.name else self._labels).get(day.isoformat(), [])
@@ -155,8 +187,15 @@ class TrainingTables:
         active = np.unique(np.searchsorted(rows.features.offsets, at, side="right") - 1)
         if len(active) == len(rows):
             return rows
-        offsets, source = gather(rows.label_offsets, active)
-        return Rows(rows.users.take(pa.array(active)), rows.features.take(active), rows.label_tokens[source], offsets)
+        return rows.take(active)
+
+
+def nobody(region: str, cutoffs: Sequence[dt.date]) -> DataError:
+    """Return the error for windows that have nothing to learn from."""
+    return DataError(
+        "windows without an active customer or without an event", where=f"region {region}", count=len(cutoffs), examples=cutoffs,
+        do="train on fewer windows, or land more days",
+    )  # fmt: skip
 
 
 def encode_rows(rows: Rows, encoder: Encoder) -> Examples:

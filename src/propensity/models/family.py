@@ -8,7 +8,9 @@ from propensity.config import Config
 from propensity.features.csr import FloatArray
 from propensity.features.tokens import Vocabulary
 from propensity.models.data import Examples
+from propensity.models.distributed import ALONE, Team
 from propensity.models.encoding import Encoder
+from propensity.models.supply import Supply
 from propensity.pipeline.predictor import SparsePredictor
 
 FAMILIES = {
@@ -17,6 +19,8 @@ FAMILIES = {
     "xgboost": "propensity.models.boosting_training",
 }
 """``models.kind`` -> the module that trains it.  Its ``HISTORY`` says whether it wants the history path's pairs."""
+STREAMING = {"propensity_network"}
+"""The families that can read their rows from storage in every epoch, and train in several processes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Task:
     device: str
     """cpu or cuda, already known to be there."""
     progress: Callable[[str], None]
+    team: Team = ALONE
+    """The processes that train together, for a family that can."""
+    streams: tuple[Supply, Supply] | None = None
+    """All windows but the newest, and all windows, where rows are read from storage; `windows` is then the newest alone, or as
+    many of its customers as fit into memory."""
 
 
 @dataclass(frozen=True)

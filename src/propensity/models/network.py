@@ -96,9 +96,9 @@ class PropensityNetwork(nn.Module):
         with torch.no_grad():
             self.output.bias.copy_(prior)
 
-    def forward(self, batch: NetworkInput) -> Tensor:
-        """Return the folded logits (B, C)."""
-        hidden = self.profile(batch)
+    def forward(self, batch: NetworkInput, bag: Tensor | None = None) -> Tensor:
+        """Return the folded logits (B, C); `bag`, when it is given, is what :meth:`bag` said."""
+        hidden = self.profile(batch, bag)
         logits = self.sparse(batch, hidden)
         if len(batch.pair_user) == 0:
             return logits
@@ -106,9 +106,13 @@ class PropensityNetwork(nn.Module):
         # Every pair is there once, so the sum has one order only and the result is the same each time.
         return logits.reshape(-1).index_add(0, flat, self.history(batch, hidden)).view_as(logits)
 
-    def profile(self, batch: NetworkInput) -> Tensor:
+    def bag(self, batch: NetworkInput) -> Tensor:
+        """Return each user's sum of the rows of his features: (B, H)."""
+        return weighted_bag(self.embedding.weight, batch.rows, batch.offsets, batch.values)
+
+    def profile(self, batch: NetworkInput, bag: Tensor | None = None) -> Tensor:
         """Return what is known of each user beside his history in single categories: (B, H)."""
-        bag = weighted_bag(self.embedding.weight, batch.rows, batch.offsets, batch.values)
+        bag = self.bag(batch) if bag is None else bag
         first = self.dropout(torch.relu(bag + self.embedding_bias))
         return cast(Tensor, self.dropout(torch.relu(self.hidden(first))))
 

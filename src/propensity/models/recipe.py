@@ -5,7 +5,7 @@ what there is to choose; how, and whether it then teaches too, is the family's b
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from propensity.config import Features
-from propensity.errors import DataError
+from propensity.errors import ConfigError, DataError
 from propensity.features import tokens
 from propensity.features.csr import IntArray, SparseBatch
 from propensity.features.windows import training_cutoffs
 from propensity.models.calibrating import calibrate
-from propensity.models.data import Examples, TrainingTables, concat_examples, encode_rows
+from propensity.models.data import TrainingTables
+from propensity.models.distributed import ALONE, Team
 from propensity.models.encoding import Encoder
-from propensity.models.family import FAMILIES, Learned, Task
+from propensity.models.family import FAMILIES, STREAMING, Learned, Task
 from propensity.models.feature_map import FeatureMap, count_features
 from propensity.models.golden import golden_of
 from propensity.models.history import HistoryEncoder
@@ -28,6 +29,7 @@ from propensity.models.raw_features import raw_steps
 from propensity.models.reference import reference_of
 from propensity.models.training import Device, resolve_device
 from propensity.models.versions import bundle_folder, data_digest, inputs_digest, settings_digest, version_name
+from propensity.models.windows import read_windows
 from propensity.pipeline.bundle import save_bundle
 
 
@@ -44,23 +46,33 @@ class Trained:
     categories: int
 
 
-def train(tables: TrainingTables, score_date: dt.date, device: Device, progress: Callable[[str], None]) -> Trained:
-    """Train a region's model for `score_date` and save its bundle.
+def train(
+    tables: TrainingTables, score_date: dt.date, device: Device, progress: Callable[[str], None], team: Team = ALONE
+) -> Trained:
+    """Train a region's model for `score_date` and save its bundle; of several processes the first one saves it.
 
     Raise DataError when there is nothing to learn from, MachineError when CUDA is asked for and absent.
     """
     config = tables.config
     where = resolve_device(device).type
+    _, *earlier = training_cutoffs(config, score_date)
+    family = import_module(FAMILIES[config.models.kind])
+    if team.size > 1 and config.models.kind not in STREAMING:
+        raise ConfigError(f"{config.models.kind} trains in one process", where="models.kind", do="leave --processes out")
+    encoder = fit_encoder(tables, earlier, history=family.HISTORY)
+    windows = read_windows(tables, earlier, encoder, progress, team)
+    vocabulary = tokens.load(tables.lake)
+    task = Task(config, encoder, vocabulary, windows.examples, where, progress, team, windows.streams)
+    learned: Learned = family.learn(task)
+    return team.first(lambda: _keep(tables, score_date, task, learned, windows.rows))
+
+
+def _keep(tables: TrainingTables, score_date: dt.date, task: Task, learned: Learned, rows: int) -> Trained:
+    """Calibrate what was learned and save it as a bundle."""
+    config, encoder = task.config, task.encoder
     cutoffs = training_cutoffs(config, score_date)
     held_out, *earlier = cutoffs
-    family = import_module(FAMILIES[config.models.kind])
-    encoder = fit_encoder(tables, earlier, history=family.HISTORY)
-    examples = [read_examples(tables, day, encoder) for day in earlier]
-    _check(tables, dict(zip(earlier, examples, strict=True)))
-    progress(describe(tables.region, examples, encoder))
-    vocabulary = tokens.load(tables.lake)
-    learned: Learned = family.learn(Task(config, encoder, vocabulary, examples, where, progress))
-    predictor = calibrate(learned.predictor, learned.validation, examples[0], config.models.calibration)
+    predictor = calibrate(learned.predictor, learned.validation, task.windows[0], config.models.calibration)
     partitions = tables.digests(cutoffs)
     version = version_name(score_date, inputs_digest(config, partitions))
     manifest = {
@@ -71,24 +83,15 @@ def train(tables: TrainingTables, score_date: dt.date, device: Device, progress:
         "label": list(config.label_key),
         "channels": list(config.features.channel_names()),
         "config": {"settings": settings_digest(config)},
-        "data": {"digest": data_digest(partitions), "windows": [d.isoformat() for d in earlier], "rows": sum(map(len, examples))},
+        "data": {"digest": data_digest(partitions), "windows": [d.isoformat() for d in earlier], "rows": rows},
         "reference": reference_of(tables, earlier[0], predictor),
-        "training": {"seed": config.models.seed, "device": where, **learned.training},
+        "training": {"seed": config.models.seed, "device": task.device, **learned.training},
     }
     folder = bundle_folder(config, tables.region, version)
     golden = golden_of(next(tables.rows(held_out)).features, predictor)
-    steps = raw_steps(config, vocabulary, encoder.features.ids)
+    steps = raw_steps(config, task.vocabulary, encoder.features.ids)
     digest = save_bundle(folder, manifest, steps, predictor, golden)
     return Trained(version, digest, folder, learned.training["epochs"], len(encoder.features), len(predictor.categories))
-
-
-def _check(tables: TrainingTables, examples: Mapping[dt.date, Examples]) -> None:
-    empty = [day for day, rows in examples.items() if len(rows) == 0 or len(rows.labels) == 0]
-    if empty:
-        where, do = f"region {tables.region}", "train on fewer windows, or land more days"
-        raise DataError(
-            "windows without an active customer or without an event", where=where, count=len(empty), examples=empty, do=do
-        )
 
 
 def fit_encoder(tables: TrainingTables, cutoffs: Sequence[dt.date], history: bool = True) -> Encoder:
@@ -96,11 +99,10 @@ def fit_encoder(tables: TrainingTables, cutoffs: Sequence[dt.date], history: boo
     settings = tables.config.models
     label_counts = np.zeros(int(tables.label_tokens.ids[-1]) + 1 if len(tables.label_tokens) else 0, np.int64)
 
-    def seen(day: dt.date) -> list[SparseBatch]:
-        rows = list(tables.rows(day))
-        for part in rows:
+    def seen(day: dt.date) -> Iterator[SparseBatch]:
+        for part in tables.rows(day):
             np.add.at(label_counts, part.label_tokens, 1)
-        return [part.features for part in rows]
+            yield part.features
 
     counts = count_features(batch for day in cutoffs for batch in seen(day))
     categories = np.flatnonzero(label_counts >= settings.min_category_users).astype(np.int32)
@@ -123,18 +125,3 @@ def _history(tables: TrainingTables, categories: IntArray) -> HistoryEncoder:
     own = Features(fields=(mine,), history_days=config.features.history_days).channel_names() if mine else ()
     channels = tuple(name for name in names if name in own)
     return HistoryEncoder(categories, channels, tuple(names.index(name) for name in channels), config.features.history_days)
-
-
-def read_examples(tables: TrainingTables, cutoff: dt.date, encoder: Encoder) -> Examples:
-    """Return the active customers at one cutoff, encoded."""
-    return concat_examples([encode_rows(rows, encoder) for rows in tables.rows(cutoff)])
-
-
-def describe(region: str, examples: Sequence[Examples], encoder: Encoder) -> str:
-    """Return what there is to learn from, as a line of progress."""
-    rows = sum(map(len, examples))
-    entries = sum(len(e.encoded.sparse.indices) for e in examples)
-    return (
-        f"region {region}: {rows:,} rows of {len(examples)} windows, {entries / max(rows, 1):,.0f} features a row, "
-        f"{len(encoder.features):,} features, {len(encoder.history.categories):,} categories"
-    )

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -15,9 +15,14 @@ from propensity.config import Models
 from propensity.errors import MachineError
 from propensity.features.csr import FloatArray
 from propensity.models.data import Examples, batches
+from propensity.models.distributed import ALONE, Team
 from propensity.models.metrics import Judgement, judge
+from propensity.models.prefetch import ahead
+from propensity.models.steps import Steps, WholeSteps
+from propensity.models.supply import InMemory, Supply
 
 Device = Literal["cpu", "cuda", "auto"]
+Precision = Literal["float32", "bfloat16"]
 EVALUATION_BATCH = 1024
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -76,46 +81,54 @@ class Loop:
     progress: Callable[[str], None]
     keep_best: bool = False
     """Whether the weights of the best epoch are kept rather than those of the last."""
+    precision: Precision = "float32"
+    """Of matrix products in training steps; what is judged is computed in float32."""
+    team: Team = ALONE
 
     def run(
         self, network: Network, optimiser: torch.optim.Optimizer, examples: Examples, validation: Examples | None, epochs: int
     ) -> Fit[Network]:
+        """Train on examples in memory by an optimiser that changes every weight; see :meth:`learn`."""
+        steps = WholeSteps(network, optimiser, self.averaging, self.inputs, self.team)
+        return self.learn(steps, InMemory(examples, self.team), validation, epochs)
+
+    def learn(self, steps: Steps[Network], supply: Supply, validation: Examples | None, epochs: int) -> Fit[Network]:
         """Train for up to `epochs` epochs; with `validation`, stop when its figure has not risen for `patience`.
 
-        On the CPU the same rows, settings and number of threads give the same bytes.
+        On the CPU the same rows, settings, number of threads and number of processes give the same bytes.
         """
-        averaged = _Average(network, self.averaging)
-        result, kept = Fit(network, measure=self.measure), averaged.network
+        result = Fit(steps.averaged(), measure=self.measure)
+        kept = result.network
         for number in range(1, epochs + 1):
             started = time.monotonic()
-            order = np.random.default_rng([self.models.seed, number]).permutation(len(examples))
-            loss = self._epoch(network, averaged, optimiser, batches(examples, self.batch_size, order))
-            judged = self._judge(averaged.network, validation) if validation else None
+            loss = self._epoch(steps, supply.batches(number, self.batch_size, self.models.seed))
+            averaged = steps.averaged()
+            judged = self._judge(averaged, validation) if validation else None
             result.epochs.append(Epoch(number, loss, judged, time.monotonic() - started))
             self.progress(result.epochs[-1].line())
             if self.keep_best and result.best() == number:
-                kept = copy.deepcopy(averaged.network)
+                kept = copy.deepcopy(averaged)
             if validation and number - result.best() >= self.patience:
                 break
         result.network = kept.cpu().eval()
         return result
 
-    def _epoch(
-        self, network: nn.Module, averaged: "_Average[Any]", optimiser: torch.optim.Optimizer, parts: Iterator[Examples]
-    ) -> float:
-        network.train()
-        total, rows = 0.0, 0
-        for part in parts:
-            targets = torch.from_numpy(part.targets()).to(self.device)
-            loss = nn.functional.binary_cross_entropy_with_logits(network(self.inputs(part).to(self.device)), targets)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            averaged.update(network)
-            total, rows = total + loss.item() * len(part), rows + len(part)
-        return total / max(rows, 1)
+    def _epoch(self, steps: Steps[Network], parts: Iterator[Examples]) -> float:
+        """Return the mean loss of an epoch's rows, of all processes."""
+        steps.module.train()
+        total, rows = torch.zeros((), dtype=torch.float64, device=self.device), 0
+        ready = ahead((steps.prepare(part), len(part)) for part in parts)
+        with closing(ready), products(self.precision):
+            for prepared, count, weight in self.team.even(ready):
+                total += steps.step(prepared, weight).double() * count
+                rows += count
+        summed, counted = self.team.sum(np.array([total.item(), rows]))
+        return float(summed / max(counted, 1))
 
     def _judge(self, network: nn.Module, validation: Examples) -> Judgement:
+        return self.team.first(lambda: self._judged(network, validation))
+
+    def _judged(self, network: nn.Module, validation: Examples) -> Judgement:
         promotion, scores = self.models.promotion, predict(network, self.inputs, validation)
         return judge(validation.targets(), scores, promotion.min_positives, promotion.expected_precision)
 
@@ -126,23 +139,6 @@ def predict(network: nn.Module, inputs: Callable[[Examples], Any], examples: Exa
     device = next(network.parameters()).device
     with torch.inference_mode():
         return torch.cat([network(inputs(part).to(device)).cpu() for part in batches(examples, EVALUATION_BATCH)]).numpy()
-
-
-class _Average(Generic[Network]):
-    """A running average of the weights (Polyak and Juditsky, 1992), quick to forget at first, slow later."""
-
-    def __init__(self, network: Network, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval()
-        self.decay = decay
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Take one step's weights in."""
-        self.steps += 1
-        decay = min(self.decay, self.steps / (self.steps + 10))
-        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay)
 
 
 def resolve_device(wanted: Device) -> torch.device:
@@ -168,3 +164,17 @@ def reproducible(models: Models, device: torch.device) -> Iterator[None]:
         finally:
             torch.set_flush_denormal(False)
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def products(precision: Precision) -> Iterator[None]:
+    """Let float32 matrix products round their inputs to bfloat16 (to TF32 on CUDA) and add up in float32, if so wanted."""
+    cpu: Any = torch.backends.mkldnn
+    cuda: Any = torch.backends.cuda
+    before = cpu.matmul.fp32_precision, cuda.matmul.fp32_precision
+    if precision == "bfloat16":
+        cpu.matmul.fp32_precision, cuda.matmul.fp32_precision = "bf16", "tf32"
+    try:
+        yield
+    finally:
+        cpu.matmul.fp32_precision, cuda.matmul.fp32_precision = before
