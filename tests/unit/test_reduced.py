@@ -44,7 +44,7 @@ def test_who_is_unknown_gets_the_very_prior() -> None:
 def test_another_family_is_refused_by_name() -> None:
     exact = _exact()
     exact.kind = "boosted trees"
-    other = type("Other", (SparsePredictor,), {name: None for name in SparsePredictor.__abstractmethods__})()
+    other = type("Other", (SparsePredictor,), dict.fromkeys(SparsePredictor.__abstractmethods__))()
     other.kind = "boosted trees"
     with pytest.raises(BundleError, match="boosted trees cannot be scored in bfloat16"):
         ReducedPredictor(other, "bfloat16")

@@ -26,7 +26,7 @@ class Measured:
 
     precision: Precision
     seconds: float
-    """For all of them, the quickest of ROUNDS in turns."""
+    """For all of them, the quickest of ROUNDS in turns; 0 where nothing is to be chosen."""
     largest: float
     """Deviation of a probability from float32's."""
     p99: float
@@ -37,8 +37,9 @@ class Measured:
 
     def line(self) -> str:
         """Return it as a line of progress."""
+        took = f"{self.seconds:.3f} s, " if self.seconds else ""
         deviates = f"deviates by {self.largest:.1e} at most, {self.p99:.1e} at p99, same top {self.same_top:.4f}"
-        return f"{self.precision}: {self.seconds:.3f} s, {deviates}{'' if self.kept else ', out of bounds'}"
+        return f"{self.precision}: {took}{deviates}{'' if self.kept else ', out of bounds'}"
 
 
 def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFile]) -> Precision:
@@ -79,7 +80,8 @@ def _measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]])
     if lake.config.models.scoring.precision == "auto" and not isinstance(uncalibrated(exact), PropensityPredictor):
         wanted = ("float32",)
     models: dict[Precision, Any] = {name: _reduced(exact, name) for name in wanted}
-    seconds = _seconds(models, batches, lake.config.models.top_k)
+    timed = batches if lake.config.models.scoring.precision == "auto" else []
+    seconds = _seconds(models, timed, lake.config.models.top_k)
     return [_compared(lake, name, exact, model, batches, seconds[name]) for name, model in models.items()]
 
 
@@ -90,7 +92,7 @@ def _reduced(exact: "SparsePredictor", name: Precision) -> "SparsePredictor":
 
 
 def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: int | None) -> dict[Precision, float]:
-    best = dict.fromkeys(models, float("inf"))
+    best = dict.fromkeys(models, float("inf") if batches else 0.0)
     for _ in range(ROUNDS + 1):  # what the first round costs more, compiling, drops out as the slowest
         for name, model in models.items():
             started = time.perf_counter()
