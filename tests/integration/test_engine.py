@@ -40,7 +40,7 @@ def shop(folder, **changes):
 
 def land_on_spark(lake, days):
     landing = plan_landing(lake, days)
-    rows = land(lake, landing)
+    rows = land(lake, landing, small=0)
     for region in lake.config.region_names:
         commit_landing(lake, landing.id, region)
     return rows
@@ -143,10 +143,12 @@ def test_a_times_but_threed_job_is_one_line_and_exit_2(tmp_path, name, arguments
 
 def test_no_java_is_one_line(tmp_path):
     lake = shop(tmp_path)
+    land_here(lake, days_needed(lake.config, SCORE_DATE, "scoring"))
     code = "import os, runpy, sys; os.environ['PATH'] = '/nowhere'; os.environ.pop('JAVA_HOME', None); sys.argv = sys.argv[1:]; "
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     environment = os.environ | {"PROPENSITY_CONF": str(lake.config.folder), "PROPENSITY_HOME": str(lake.config.home.parent)}
-    command = [sys.executable, "-c", code, str(ROOT / "jobs" / "land.py"), "--score-date", "2025-02-01", "--purpose", "scoring"]
+    day = ["--score-date", SCORE_DATE.isoformat(), "--purpose", "scoring"]
+    command = [sys.executable, "-c", code, str(ROOT / "jobs" / "features.py"), "--region", "alps", *day]
     path = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'jobs'}"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment | path)
     assert done.returncode == 3

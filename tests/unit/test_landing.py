@@ -1,6 +1,7 @@
 """Landing: nothing lost, nothing twice, ids stable, days replaced, and the ledger knows."""
 
 import datetime as dt
+import sys
 from collections import Counter
 
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 from tests.support.shop import FIRST, land_here, make_shop
 
 from propensity.contracts import ACTIVITY, LANDED, TOKENS
+from propensity.engine.landing import land
 from propensity.errors import ConflictError, DataError
 from propensity.events import landing
 from propensity.events.synthetic import generate, write
@@ -54,6 +56,21 @@ def test_activity_is_the_events_added_up_however_the_days_land(tmp_path, steps):
     wanted = days(min(s[0] for s in steps), max(s[1] for s in steps))
     assert activity(lake) == raw(lake, wanted)
     assert set(landing.landed(lake, "alps")) == set(wanted)
+
+
+def test_a_small_landing_needs_no_spark_and_writes_the_very_files(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "propensity.engine.session", None)  # what imports it fails
+    lake, plain = (make_shop(tmp_path / name, customers=4, days=45) for name in "ab")
+    for first, stop in ((0, 33), (33, 34), (30, 40)):
+        plan = landing.plan_landing(lake, days(first, stop))
+        rows = land(lake, plan)
+        for region in lake.config.region_names:
+            landing.commit_landing(lake, plan.id, region)
+        land_here(plain, days(first, stop))
+        assert rows
+        assert lake.files(ACTIVITY) == plain.files(ACTIVITY)
+    with pytest.raises(ImportError):
+        land(lake, landing.plan_landing(lake, days(0, 33), force=True), small=1000)
 
 
 def test_landing_again_is_nothing_to_do_and_force_changes_no_byte(tmp_path):

@@ -1,18 +1,20 @@
-"""The landing on Spark: the one step that moves data between machines.
+"""The landing: the one step that moves data between machines.
 
 Tasks read files and add events up; Spark carries whole Arrow tables, as bytes, to the task that writes their
-(region, month, bucket).  So the JVM moves a few blobs and never sees a row.
+(region, month, bucket).  So the JVM moves a few blobs and never sees a row.  A landing that takes less time than Spark's start
+is done in this process, by the same functions.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from propensity.config import Config
 from propensity.contracts import TOKENS
-from propensity.engine.buckets import map_buckets, progress, raised
+from propensity.engine.buckets import keep_modules, map_buckets, progress, raised
 from propensity.errors import ConflictError, PropensityError
 from propensity.events.activity import Examined, Group, GroupKey, aggregate, digest_of, examine, write_group
 from propensity.events.checks import Tally
@@ -25,27 +27,41 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 FILES_A_TASK = 16
+SMALL = 32 * 2**20
+"""Bytes to read up to which no Spark is started: 2.6 million events, about 6 s in one process."""
+TASK_BYTES = 4 * 2**20
+"""Bytes of event files for each task that writes."""
 COMMIT_ATTEMPTS = 5
 
 
-def land(lake: Lake, landing: Landing) -> int:
+def land(lake: Lake, landing: Landing, small: int = SMALL) -> int:
     """Stage a landing: write activity files and each region's manifest, commit nothing but new token ids.
 
-    Return the number of activity rows.  Raise DataError for a file that cannot be read as its source says.
+    With no more than `small` bytes to read, no Spark is started.  Return the number of activity rows.  Raise DataError for a file
+    that cannot be read as its source says.
     """
-    config = lake.config
+    config, groups = lake.config, groups_of(lake, landing)
+    here = _bytes(landing, groups) <= small
     chunks = [landing.files[n : n + FILES_A_TASK] for n in range(0, len(landing.files), FILES_A_TASK)]
-    examined = map_buckets(config, _examine, chunks, (config, landing), "files examined")
+    if here:
+        examined = [_examine(chunk, (config, landing)) for chunk in chunks]
+    else:
+        examined = map_buckets(config, _examine, chunks, (config, landing), "files examined")
     found = Tally()
     for part in examined:
         found.merge(part.tally)
     vocabulary = _admit(lake, set().union(*(part.tokens for part in examined)))
-    written = _shuffle(lake, landing, chunks, vocabulary)
+    shared = _Shared(lake, landing, vocabulary.by_key(), groups)
+    written = _one_by_one(shared) if here else _shuffle(shared, chunks)
     for region in landing.regions:
-        mine = [pair for key, (_, pairs) in written.items() if key[0] == region for pair in pairs]
-        groups = [group for key, (group, _) in written.items() if key[0] == region]
-        write_manifest(lake, landing, region, groups, mine, found)
-    return sum(file.rows for _, pairs in written.values() for file, _ in pairs)
+        mine = [pair for key, pairs in written.items() if key[0] == region for pair in pairs]
+        write_manifest(lake, landing, region, [g for key, g in groups.items() if key[0] == region], mine, found)
+    return sum(file.rows for pairs in written.values() for file, _ in pairs)
+
+
+def _bytes(landing: Landing, groups: dict[GroupKey, Group]) -> int:
+    """Return how many bytes of files are to be read: the events', and those of months that are written anew."""
+    return sum(f.size for f in landing.files) + sum(f.size for g in groups.values() if g.compact for f in g.existing)
 
 
 def commit(lake: Lake, landing_id: str, region: str) -> bool:
@@ -99,27 +115,43 @@ class _Shared:
     index: Any
     groups: dict[GroupKey, Group]
 
+    def activity(self, file: SourceFile) -> Iterator[tuple[GroupKey, pa.Table]]:
+        """Yield a file's activity by group; rows of a region that does not land now stay where they are."""
+        for key, table in aggregate(self.lake.config, file, self.landing.days, self.index).items():
+            if key in self.groups:
+                yield key, table
 
-def _shuffle(
-    lake: Lake, landing: Landing, chunks: Sequence[Sequence[SourceFile]], vocabulary: Vocabulary
-) -> dict[GroupKey, tuple[Group, list[tuple[DataFile, dict[str, str]]]]]:
-    groups = groups_of(lake, landing)
+
+_Written: TypeAlias = dict[GroupKey, list[tuple[DataFile, dict[str, str]]]]
+
+
+def _one_by_one(shared: _Shared) -> _Written:
+    parts: dict[GroupKey, list[pa.Table]] = defaultdict(list)
+    for file in shared.landing.files:
+        for key, table in shared.activity(file):
+            parts[key].append(table)
+    return {key: write_group(shared.lake, group, parts[key]) for key, group in shared.groups.items()}
+
+
+def _shuffle(shared: _Shared, chunks: Sequence[Sequence[SourceFile]]) -> _Written:
     from propensity.engine.session import spark_context  # committing a landing needs no Spark, but where others were first
 
-    context = spark_context(lake.config)
-    shared = context.broadcast(_Shared(lake, landing, vocabulary.by_key(), groups))
+    context = spark_context(shared.lake.config)
+    size = sum(file.size for chunk in chunks for file in chunk)
+    tasks = min(len(shared.groups), max(size // TASK_BYTES, 2 * context.defaultParallelism))
     with progress(context, "buckets written"):
-        results = [raised(result) for result in _run(context, chunks, sorted(groups), shared)]
-    return {key: (groups[key], files) for key, files in results}
+        results = _run(context, chunks, sorted(shared.groups), context.broadcast(shared), tasks)
+        return dict(raised(result) for result in results)
 
 
-def _run(context: "SparkContext", chunks: Sequence[Sequence[SourceFile]], keys: Sequence[GroupKey], shared: Any) -> list[Any]:
+def _run(
+    context: "SparkContext", chunks: Sequence[Sequence[SourceFile]], keys: Sequence[GroupKey], shared: Any, tasks: int
+) -> list[Any]:
     def blobs(files: Sequence[SourceFile]) -> Iterator[tuple[GroupKey, bytes]]:
-        inner: _Shared = shared.value
         for file in files:
-            for key, table in aggregate(inner.lake.config, file, inner.landing.days, inner.index).items():
-                if key in inner.groups:  # rows of a region that does not land now stay where they are
-                    yield key, _pack(table)
+            for key, table in shared.value.activity(file):
+                yield key, _pack(table)
+        keep_modules()
 
     def write(pair: tuple[GroupKey, Iterable[bytes]]) -> Any:
         key, parts = pair
@@ -127,11 +159,13 @@ def _run(context: "SparkContext", chunks: Sequence[Sequence[SourceFile]], keys: 
             return key, write_group(shared.value.lake, shared.value.groups[key], [_unpack(part) for part in parts if part])
         except PropensityError as error:
             return error
+        finally:
+            keep_modules()
 
     parts = context.parallelize(list(chunks), len(chunks)).flatMap(blobs)
     # Every group is written, also one that gets no event today: a day that lands again may have lost its rows.
     every = context.parallelize([(key, b"") for key in keys], 1)
-    return parts.union(every).groupByKey(min(len(keys), 64)).map(write).collect()
+    return parts.union(every).groupByKey(tasks).map(write).collect()
 
 
 def _pack(table: pa.Table) -> bytes:
