@@ -48,7 +48,7 @@ def words_renamed(lake: Lake, batch: SparseBatch) -> SparseBatch:
     old = tokens.load(lake).of(*BRAND)
     old = old.filter(pc.invert(pc.starts_with(old["value"], "new ")))
     new = [(*BRAND, f"new {number:04d}") for number in range(len(old))]
-    if tokens.load(lake).missing(new):
+    if tokens.load(lake).missing({BRAND: pa.array(word for *_, word in new)}):
         lake.append(TOKENS, [lake.write(TOKENS, {}, "renamed", tokens.load(lake).rows(new), {})], {}, lake.version(TOKENS))
     ids = {word: token for token, word in tokens.names(tokens.load(lake), *BRAND).items()}
     renamed = dict(zip(old["token"].to_pylist(), (ids[word] for *_, word in new), strict=True))

@@ -42,19 +42,19 @@ def land_here(lake: Lake, days: list[dt.date], force: bool = False) -> str | Non
     plan = landing.plan_landing(lake, days, force)
     if plan is None:
         return None
-    found, seen = Tally(), set()
+    found, seen, opened = Tally(), [], {file: activity.open_events(lake.config, file, plan.days) for file in plan.files}
     for file in plan.files:
-        part = activity.examine(lake.config, file, plan.days)
+        part = activity.examine(lake.config, file, opened[file])
         found.merge(part.tally)
-        seen |= part.tokens
+        seen.append(part.words)
     vocabulary = tokens.load(lake)
-    new = vocabulary.missing(seen)
+    new = vocabulary.missing(tokens.union(seen))
     if new:
         lake.append(TOKENS, [lake.write(TOKENS, {}, f"{len(vocabulary)}", vocabulary.rows(new), {})], {}, lake.version(TOKENS))
     index = vocabulary.extended(new).by_key()
     parts: dict[activity.GroupKey, list[pa.Table]] = {}
     for file in plan.files:
-        for key, table in activity.aggregate(lake.config, file, plan.days, index).items():
+        for key, table in activity.aggregate(lake.config, file, plan.days, index, opened[file]).items():
             parts.setdefault(key, []).append(table)
     groups = landing.groups_of(lake, plan)
     for region in lake.config.region_names:

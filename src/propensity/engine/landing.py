@@ -6,7 +6,8 @@ is done in this process, by the same functions.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,11 +17,11 @@ from propensity.config import Config
 from propensity.contracts import TOKENS
 from propensity.engine.buckets import keep_modules, map_buckets, progress, raised
 from propensity.errors import ConflictError, PropensityError
-from propensity.events.activity import Examined, Group, GroupKey, aggregate, digest_of, examine, write_group
+from propensity.events.activity import Examined, Group, GroupKey, Opened, aggregate, digest_of, examine, open_events, write_group
 from propensity.events.checks import Tally
 from propensity.events.landing import Landing, commit_landing, groups_of, plan_landing, staged_sources, write_manifest
 from propensity.events.source import SourceFile
-from propensity.features.tokens import Vocabulary, load
+from propensity.features.tokens import Vocabulary, Words, load, union
 from propensity.storage import DataFile, Lake
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 FILES_A_TASK = 16
 SMALL = 32 * 2**20
 """Bytes to read up to which no Spark is started: 2.6 million events, about 6 s in one process."""
+WRITERS = 2
+"""Threads that write a small landing's files."""
 TASK_BYTES = 4 * 2**20
 """Bytes of event files for each task that writes."""
 COMMIT_ATTEMPTS = 5
@@ -43,16 +46,17 @@ def land(lake: Lake, landing: Landing, small: int = SMALL) -> int:
     config, groups = lake.config, groups_of(lake, landing)
     here = _bytes(landing, groups) <= small
     chunks = [landing.files[n : n + FILES_A_TASK] for n in range(0, len(landing.files), FILES_A_TASK)]
+    opened = {file: open_events(config, file, landing.days) for file in landing.files} if here else {}
     if here:
-        examined = [_examine(chunk, (config, landing)) for chunk in chunks]
+        examined = [examine(config, file, opened[file]) for file in landing.files]
     else:
         examined = map_buckets(config, _examine, chunks, (config, landing), "files examined")
     found = Tally()
     for part in examined:
         found.merge(part.tally)
-    vocabulary = _admit(lake, set().union(*(part.tokens for part in examined)))
+    vocabulary = _admit(lake, union(part.words for part in examined))
     shared = _Shared(lake, landing, vocabulary.by_key(), groups)
-    written = _one_by_one(shared) if here else _shuffle(shared, chunks)
+    written = _one_by_one(shared, opened) if here else _shuffle(shared, chunks)
     for region in landing.regions:
         mine = [pair for key, pairs in written.items() if key[0] == region for pair in pairs]
         write_manifest(lake, landing, region, [g for key, g in groups.items() if key[0] == region], mine, found)
@@ -88,19 +92,18 @@ def commit(lake: Lake, landing_id: str, region: str) -> bool:
 
 def _examine(files: Sequence[SourceFile], shared: tuple[Config, Landing]) -> Examined:
     config, landing = shared
-    total = Examined(Tally(), set())
-    for file in files:
-        part = examine(config, file, landing.days)
-        total.tally.merge(part.tally)
-        total.tokens.update(part.tokens)
-    return total
+    parts = [examine(config, file, open_events(config, file, landing.days)) for file in files]
+    total = Tally()
+    for part in parts:
+        total.merge(part.tally)
+    return Examined(total, union(part.words for part in parts))
 
 
-def _admit(lake: Lake, tokens: set[tuple[str, str, str]]) -> Vocabulary:
+def _admit(lake: Lake, words: Words) -> Vocabulary:
     """Give new tokens their ids; a landing beside this one that does the same makes one of the two start again."""
     version = lake.version(TOKENS)
     vocabulary = load(lake)
-    new = vocabulary.missing(tokens)
+    new = vocabulary.missing(words)
     if not new:
         return vocabulary
     name = f"{len(vocabulary):010d}-{digest_of(vocabulary.rows(new))[:16]}"
@@ -115,9 +118,9 @@ class _Shared:
     index: Any
     groups: dict[GroupKey, Group]
 
-    def activity(self, file: SourceFile) -> Iterator[tuple[GroupKey, pa.Table]]:
+    def activity(self, file: SourceFile, opened: Opened) -> Iterator[tuple[GroupKey, pa.Table]]:
         """Yield a file's activity by group; rows of a region that does not land now stay where they are."""
-        for key, table in aggregate(self.lake.config, file, self.landing.days, self.index).items():
+        for key, table in aggregate(self.lake.config, file, self.landing.days, self.index, opened).items():
             if key in self.groups:
                 yield key, table
 
@@ -125,12 +128,14 @@ class _Shared:
 _Written: TypeAlias = dict[GroupKey, list[tuple[DataFile, dict[str, str]]]]
 
 
-def _one_by_one(shared: _Shared) -> _Written:
+def _one_by_one(shared: _Shared, opened: Mapping[SourceFile, Opened]) -> _Written:
     parts: dict[GroupKey, list[pa.Table]] = defaultdict(list)
-    for file in shared.landing.files:
-        for key, table in shared.activity(file):
+    for file, events in opened.items():
+        for key, table in shared.activity(file, events):
             parts[key].append(table)
-    return {key: write_group(shared.lake, group, parts[key]) for key, group in shared.groups.items()}
+    with ThreadPoolExecutor(WRITERS) as pool:  # most of the work is compiled and leaves Python's lock
+        written = pool.map(lambda item: write_group(shared.lake, item[1], parts[item[0]]), shared.groups.items())
+        return dict(zip(shared.groups, written, strict=True))
 
 
 def _shuffle(shared: _Shared, chunks: Sequence[Sequence[SourceFile]]) -> _Written:
@@ -149,7 +154,7 @@ def _run(
 ) -> list[Any]:
     def blobs(files: Sequence[SourceFile]) -> Iterator[tuple[GroupKey, bytes]]:
         for file in files:
-            for key, table in shared.value.activity(file):
+            for key, table in shared.value.activity(file, open_events(shared.value.lake.config, file, shared.value.landing.days)):
                 yield key, _pack(table)
         keep_modules()
 

@@ -7,9 +7,10 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +19,7 @@ from propensity.contracts import ACTIVITY, day_number
 from propensity.events.checks import UNKNOWN_REGION, Tally, missing_required, tally
 from propensity.events.source import SourceFile, days_of, read
 from propensity.features.buckets import buckets_of
-from propensity.features.tokens import Key, Token, token_ids
+from propensity.features.tokens import Key, Words, token_ids, union
 from propensity.features.windows import ranked, sort_activity
 from propensity.storage import DataFile, Lake
 
@@ -35,28 +36,35 @@ class Examined:
     """What the first look at a file finds: the gate's figures and every token."""
 
     tally: Tally
-    tokens: set[Token]
+    words: Words
 
 
-def examine(config: Config, file: SourceFile, days: Sequence[dt.date]) -> Examined:
-    """Read one file, count what the events gate judges, and collect its tokens."""
-    events, region, day = _within(config, file, days)
+class Opened(NamedTuple):
+    """A file's N events."""
+
+    events: pa.Table
+    region: npt.NDArray[Any]
+    """(N,) as configured."""
+    day: npt.NDArray[np.int32]
+    """(N,) days since 1970-01-01."""
+
+
+def examine(config: Config, file: SourceFile, opened: Opened) -> Examined:
+    """Count what the events gate judges of one file, and collect its tokens."""
     source = next(s for s in config.tables.events if s.name == file.source)
-    tokens = {
-        (source.event_type, name, v) for name in source.fields for v in pc.unique(events[name]).to_pylist() if v is not None
-    }
+    words = union({(source.event_type, name): pc.unique(opened.events[name]).drop_null()} for name in source.fields)
     said = None if file.day is None else day_number(file.day)
-    return Examined(tally(events, source, file.path, region, day, said), tokens)
+    return Examined(tally(opened.events, source, file.path, opened.region, opened.day, said), words)
 
 
-def _within(config: Config, file: SourceFile, days: Sequence[dt.date]) -> tuple[pa.Table, Any, Any]:
+def open_events(config: Config, file: SourceFile, days: Sequence[dt.date]) -> Opened:
     """Return a file's events with their configured region and day; of an undated file only the days wanted."""
     events = read(config, file)
     if file.day is None:
         wanted = pa.array([day_number(d) for d in days], pa.int32())
         keep = pc.or_(pc.is_in(days_of(events["event_time"]), value_set=wanted), events["event_time"].is_null().combine_chunks())
         events = events.filter(keep)
-    return events, region_of(config, events["region"]), days_of(events["event_time"]).fill_null(-1).to_numpy()
+    return Opened(events, region_of(config, events["region"]), days_of(events["event_time"]).fill_null(-1).to_numpy())
 
 
 def region_of(config: Config, values: pa.ChunkedArray) -> Any:
@@ -72,9 +80,11 @@ def region_of(config: Config, values: pa.ChunkedArray) -> Any:
     return np.array([*known.values(), UNKNOWN_REGION], dtype=object)[position]
 
 
-def aggregate(config: Config, file: SourceFile, days: Sequence[dt.date], index: TokenIndex) -> dict[GroupKey, pa.Table]:
+def aggregate(
+    config: Config, file: SourceFile, days: Sequence[dt.date], index: TokenIndex, opened: Opened
+) -> dict[GroupKey, pa.Table]:
     """Return one file's activity by (region, period's month, bucket): events added up per (user, token, day)."""
-    events, region, day = _within(config, file, days)
+    events, region, day = opened
     source = next(s for s in config.tables.events if s.name == file.source)
     good = ~missing_required(events, source) & events["user_id"].is_valid().to_numpy() & (region != UNKNOWN_REGION)
     good &= np.isin(day, [day_number(d) for d in ([file.day] if file.day else days)])

@@ -82,17 +82,18 @@ def groups_of(lake: Lake, landing: Landing) -> dict[GroupKey, Group]:
     months: dict[str, list[dt.date]] = defaultdict(list)
     for day in landing.days:
         months[day.isoformat()[:7]].append(day)
+    existing: dict[GroupKey, list[DataFile]] = defaultdict(list)
+    for file in lake.files(ACTIVITY, region=landing.regions):
+        existing[file.partition["region"], file.partition["period"][:7], int(file.partition["bucket"])].append(file)
+    closed = {key[:2] for key, files in existing.items() for file in files if file.partition["period"] == key[1]}
     result = {}
     for region in landing.regions:
-        existing = defaultdict(list)
-        for file in lake.files(ACTIVITY, region=region):
-            existing[file.partition["period"][:7], int(file.partition["bucket"])].append(file)
         for month, days in months.items():
-            compacted = any(f.partition["period"] == month for (m, _), files in existing.items() if m == month for f in files)
+            compacted = (region, month) in closed
             ends = (days[-1] + dt.timedelta(days=1)).month != days[-1].month
             compact = compacted or ends or len(days) >= BULK_DAYS
             for bucket in range(lake.config.tables.buckets):
-                mine = tuple(existing[month, bucket])
+                mine = tuple(existing.get((region, month, bucket), ()))
                 result[region, month, bucket] = Group(region, month, bucket, mine, tuple(days), compact)
     return result
 

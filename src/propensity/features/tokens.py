@@ -20,6 +20,9 @@ from propensity.storage import Lake
 Token: TypeAlias = tuple[str, str, str]
 Key: TypeAlias = tuple[str, str]
 
+Words: TypeAlias = Mapping[Key, pa.Array]
+"""Different values, none null, by (event type, field)."""
+
 MAX_TOKENS = (2**31 - 1) // MAX_CHANNELS
 """Feature ids are token * MAX_CHANNELS + slot and have to fit an int32."""
 
@@ -38,16 +41,15 @@ class Vocabulary:
         """Return the number of tokens."""
         return int(self.table.num_rows)
 
-    def missing(self, tokens: Iterable[Token]) -> list[Token]:
+    def missing(self, words: Words) -> list[Token]:
         """Return the tokens without an id, sorted, each once."""
-        by_key: dict[Key, set[str]] = defaultdict(set)
-        for event_type, field, value in tokens:
-            by_key[event_type, field].add(value)
         new: list[Token] = []
-        for (event_type, field), values in by_key.items():
-            asked = pa.array(values, pa.string())
-            known = pc.is_in(asked, value_set=self.of(event_type, field)["value"].combine_chunks())
-            new += [(event_type, field, value) for value in asked.filter(pc.invert(known)).to_pylist()]
+        for (event_type, field), values in words.items():
+            # As in token_ids: what is asked for is the small side.
+            places = pc.index_in(self.of(event_type, field)["value"].combine_chunks(), value_set=values)
+            unknown = np.ones(len(values), bool)
+            unknown[places.drop_null().to_numpy()] = False
+            new += [(event_type, field, value) for value in values.filter(pa.array(unknown)).to_pylist()]
         return sorted(new)
 
     def extended(self, new: list[Token]) -> "Vocabulary":
@@ -89,6 +91,15 @@ class Vocabulary:
             bits = sum(1 << names.index(name) for name in mine)
             masks[self.of(f.event_type, f.field)["token"].to_numpy()] = bits
         return masks
+
+
+def union(parts: Iterable[Words]) -> Words:
+    """Return the words of all parts, each once."""
+    found: dict[Key, list[pa.Array]] = defaultdict(list)
+    for part in parts:
+        for key, values in part.items():
+            found[key].append(values)
+    return {key: pc.unique(pa.concat_arrays(values)) for key, values in found.items()}
 
 
 def token_ids(values: pa.Array, known: pa.Array, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
