@@ -16,6 +16,7 @@ from benchmarks.speed.contest import ROOT, load
 
 PARTS = {
     "scoring": "Scoring, the 50 likeliest of 2,000 categories",
+    "precision": "Scoring in fewer bits",
     "features": "Features of a day, from a window of 91 days",
     "landing": "Landing a day",
     "day_cost": "What a day costs as the window grows",
@@ -56,8 +57,8 @@ def head(seconds: float, fast: bool) -> list[str]:
     return [
         "# Speed",
         "",
-        f"What {how} printed, in {seconds / 60:.0f} minutes on {machine()}. Contenders run in turns on the same data; figures are",
-        "medians of the rounds. How each is measured: the module of the same name in `benchmarks/speed`.",
+        f"What {how} printed, in {seconds / 60:.0f} minutes on {machine()}. Contenders run in turns on the same data;",
+        "figures are medians of the rounds. How each is measured: the module of the same name in `benchmarks/speed`.",
         "",
     ]
 

@@ -91,11 +91,10 @@ def table(result: dict[str, Any]) -> list[str]:
     """Return the figures as Markdown."""
     found = result["contenders"]
     ours = found["ours, bfloat16"]["users_s"]
-    lines = [
-        [name, *(f"{v:,.0f}" for v in (f["users"], f["users_s"])), f"{ours / f['users_s']:.2f}", f"{f['start_s']:.1f}"]
-        + [f"{f['peak_mb']:,.0f}"]
-        for name, f in found.items()
-    ]
+    lines = []
+    for name, f in found.items():
+        counts = f"{f['users']:,}", f"{f['users_s']:,.0f}"
+        lines.append([name, *counts, f"{ours / f['users_s']:.2f}", f"{f['start_s']:.1f}", f"{f['peak_mb']:,.0f}"])
     title = ["", "customers", "customers a second", "ours in bfloat16 is × this", "start, s", "peak memory, MB"]
     return [*rows_of(title, lines), f"{result['rounds']} rounds; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}"]
 

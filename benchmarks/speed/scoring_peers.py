@@ -64,6 +64,7 @@ def _network(folder: Path, digest: str) -> tuple[PairNetwork, Any]:
 def ray_data(lake: Lake, champion: Champion) -> Callable[[], object]:
     """Ray Data: our kernel over Arrow batches, two tasks that stay."""
     import ray
+    from pyarrow.fs import LocalFileSystem
 
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     ray.init(
@@ -85,9 +86,9 @@ def ray_data(lake: Lake, champion: Champion) -> Callable[[], object]:
     paths, target = _inputs(lake), str(lake.config.home / "ray")
 
     def work() -> None:
-        data = ray.data.read_parquet(paths, columns=["user_id", "indices", "values"])
+        data = ray.data.read_parquet(paths, columns=["user_id", "indices", "values"], filesystem=LocalFileSystem())
         scored = data.map_batches(Scorer, batch_size=16 * BATCH, batch_format="pyarrow", concurrency=2, num_cpus=0.9)
-        scored.write_parquet(target)
+        scored.write_parquet(target, filesystem=LocalFileSystem())
 
     return work
 

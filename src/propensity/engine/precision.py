@@ -52,7 +52,7 @@ def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFil
     if wanted == "float32" or largest is None or largest.rows == 0:
         return "float32"
     candidates = EVERY if wanted == "auto" else ("float32", wanted)
-    [found] = map_buckets(lake.config, _measure, [largest], (lake, champion, candidates), "measuring precisions")
+    [found] = map_buckets(lake.config, measure, [largest], (lake, champion, candidates), "measuring precisions")
     for one in found:
         print(one.line(), flush=True)
     if wanted != "auto":
@@ -68,7 +68,8 @@ def _refuse(found: Measured, champion: Champion) -> None:
         raise BundleError(what, where=str(champion.folder), do="set models.scoring.precision to float32 or auto")
 
 
-def _measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) -> list[Measured]:
+def measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) -> list[Measured]:
+    """Measure precisions on the first customers of a file, in a worker; a family without reduced ones has float32 alone."""
     from propensity.features.csr import from_arrow
     from propensity.models.calibrated import uncalibrated
     from propensity.models.propensity import PropensityPredictor
