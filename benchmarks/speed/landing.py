@@ -1,8 +1,9 @@
 """Landing one day, ours beside DuckDB doing the same; and what a day costs as the window grows.
 
-Ours is ``engine.landing.land`` through Spark: plan, the counts that the events gate judges, new tokens, activity files by region
-and bucket, manifests.  DuckDB reads the same file, makes the same rows, sorted, in as many files; once with the gate's counts and
-once without.  An ordinary day is one file a bucket; the last day of a month rewrites the month.
+Ours is ``engine.landing.land``: plan, the counts that the events gate judges, new tokens, activity files by region and bucket,
+manifests.  A day so small needs no Spark; it is timed with Spark too, as a large one would go.  DuckDB reads the same file, makes
+the same rows, sorted, in as many files; once with the gate's counts and once without.  An ordinary day is one file a bucket; the
+last day of a month rewrites the month.  All are warmed up by the same landing.
 """
 
 import argparse
@@ -20,46 +21,47 @@ from benchmarks.speed.features_peers import THREADS
 from benchmarks.speed.landing_peers import Day, land_by_duckdb
 from propensity.storage import Lake
 
-OURS, MONTH_END = "ours, through Spark", "ours, the last day of a month"
+OURS, SPARK, MONTH_END = "ours", "ours, through Spark", "ours, the last day of a month"
 COUNTED, PLAIN = "DuckDB, with the gate's counts", "DuckDB, without them"
 MODULE = "benchmarks.speed.landing"
 
 
-def start_ours(home: Path, day: dt.date) -> Callable[[], None]:
-    """Start Spark and land the day before; return the landing of `day`, again and staged only."""
+def start_ours(home: Path, day: dt.date, small: int) -> Callable[[], None]:
+    """Land a day, with Spark when it is more than `small` bytes; return the same, again and staged only."""
     from propensity.engine.landing import land
-    from propensity.engine.session import spark_context
     from propensity.events.landing import plan_landing
 
     lake = Lake(features.config_of(home))
-    spark_context(lake.config)
 
-    def run(day: dt.date) -> None:
+    def run() -> None:
         landing = plan_landing(lake, [day], force=True)
         if landing is not None:
-            land(lake, landing)
+            land(lake, landing, small)
 
-    run(day - dt.timedelta(days=1))
-    return lambda: run(day)
+    run()
+    return run
 
 
 def start_duckdb(home: Path, day: dt.date, counts: bool) -> Callable[[], None]:
-    """Land the day before by DuckDB; return the landing of `day`."""
+    """Land a day by DuckDB; return the same."""
+    buckets, out = features.config_of(home).tables.buckets, home / "peers" / "landing"
+    task = Day(day_file(home, day), home / "vocabulary.parquet", buckets, out)
 
-    def run(day: dt.date) -> None:
-        buckets = features.config_of(home).tables.buckets
-        land_by_duckdb(Day(day_file(home, day), home / "vocabulary.parquet", buckets, home / "peers" / "landing"), counts)
+    def run() -> None:
+        land_by_duckdb(task, counts)
 
-    run(day - dt.timedelta(days=1))
-    return lambda: run(day)
+    run()
+    return run
 
 
 def start(name: str, home: Path) -> Callable[[], None]:
     """Start a contender; return what is timed."""
     last = features.days()[-1]
     closed = last.replace(day=1) - dt.timedelta(days=1)
-    if name in (OURS, MONTH_END):
-        return start_ours(home, last if name == OURS else closed)
+    if name in (OURS, SPARK, MONTH_END):
+        from propensity.engine.landing import SMALL
+
+        return start_ours(home, closed if name == MONTH_END else last, 0 if name == SPARK else SMALL)
     return start_duckdb(home, last, name == COUNTED)
 
 
@@ -68,7 +70,7 @@ def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]
     count = events or (features.FAST if fast else features.FULL)
     home = features.made(home.parent / "features", count)
     before = load()
-    figures = in_turns(MODULE, [OURS, MONTH_END, COUNTED, PLAIN], ["--home", str(home)], 1 if fast else 3)
+    figures = in_turns(MODULE, [OURS, COUNTED, PLAIN, SPARK, MONTH_END], ["--home", str(home)], 1 if fast else 3)
     return {"events": features.shape_of(count).events_a_day, "threads": THREADS, "contenders": figures, "load_before": before,
             "load_after": load()}  # fmt: skip
 
