@@ -57,7 +57,7 @@ def _short_columns(logits: Any, columns: Any) -> None:
         count = 0
         for c in range(width):
             keys[count] = (np.int64(ordered[c]) << 32) | (width - 1 - c)
-            count += np.int64(ordered[c] >= least)
+            count += int(ordered[c] >= least)
         _sort_descending(keys[:count])
         for i in range(k):
             columns[b, i] = width - 1 - (keys[i] & np.int64(0xFFFFFFFF))
