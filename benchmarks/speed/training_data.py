@@ -1,17 +1,16 @@
 """Customers to learn from at the reference shape, with labels that depend on their features: there is something to learn.
 
-Tokens follow Zipf's law, customers' numbers of tokens are log-normal.  Every token and every category has a direction in a space
-of 16 dimensions; a customer's taste is the sum of his tokens' directions, and the closer a category lies to it the likelier he
-acts in it.
+Tokens follow Zipf's law, customers' numbers of tokens are log-normal.  Every token belongs to one of 32 topics, and so does every
+customer.  He draws a share of his tokens, his devotion, from his topic, and acts in categories that go with the topic, the more
+the more devoted he is.  So one token says little, all of a customer's together say more, and what a token means must be learned.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from propensity.features.csr import FloatArray, SparseBatch
+from propensity.features.csr import IntArray, OffsetArray, SparseBatch
 from propensity.models.data import Examples, concat_examples
 from propensity.models.encoding import Encoder
 from propensity.models.feature_map import FeatureMap
@@ -19,9 +18,11 @@ from propensity.models.history import HistoryEncoder
 
 CHUNK = 4096
 """Rows made at once: what is made does not depend on how many are wanted."""
-TASTE = 16
-STRENGTH = 1.5
-"""Standard deviation of what taste adds to a logit."""
+TOPICS = 32
+STRENGTH = 4.0
+"""Standard deviation of what full devotion adds to a logit."""
+DEVOTION = (2.0, 3.0)
+"""Of a beta distribution: 0.4 on average."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,12 @@ def examples(shape: Shape, rows: int, part: int = 0) -> Examples:
     return concat_examples([Examples(encoder.encode(sparse), labels, at, shape.categories) for sparse, labels, at in found])
 
 
-def chunks(shape: Shape, rows: int, part: int) -> Iterator[tuple[SparseBatch, npt.NDArray[np.int32], npt.NDArray[np.int64]]]:
+def chunks(shape: Shape, rows: int, part: int) -> Iterator[tuple[SparseBatch, IntArray, OffsetArray]]:
     """Yield the customers CHUNK at a time: features, labels (L,), their offsets."""
     world = _World(shape)
     for number, start in enumerate(range(0, rows, CHUNK)):
         random = np.random.default_rng([shape.seed, 1 + part, number])
-        sparse = world.customers(random, CHUNK)
-        labels, offsets = world.labels(random, sparse)
+        sparse, labels, offsets = world.customers(random, CHUNK)
         kept = min(CHUNK, rows - start)
         yield sparse.rows(0, kept), labels[: offsets[kept]], offsets[: kept + 1]
 
@@ -67,35 +67,24 @@ class _World:
         self.shape = shape
         self.running = np.cumsum(popularity / popularity.sum())
         self.token = random.permutation(shape.features).astype(np.int32)
-        self.direction = random.standard_normal((shape.features, TASTE), np.float32)
-        # Everybody has the most popular tokens: they say nothing.
-        self.direction[self.token[:50]] = 0
-        self.category = random.standard_normal((TASTE, shape.categories), np.float32) * np.float32(STRENGTH / TASTE**0.5)
+        self.topic = random.standard_normal((TOPICS, shape.categories), np.float32) * np.float32(STRENGTH)
         share = 0.02 / (1 + np.arange(shape.categories) / (shape.categories / 20))
-        self.offset = (np.log(share / (1 - share)) - STRENGTH**2 / 2).astype(np.float32)
+        self.offset = (np.log(share / (1 - share)) - 1).astype(np.float32)
 
-    def customers(self, random: np.random.Generator, count: int) -> SparseBatch:
-        """Return the features of some customers."""
+    def customers(self, random: np.random.Generator, count: int) -> tuple[SparseBatch, IntArray, OffsetArray]:
+        """Return the features of some customers, then the categories they act in (L,) and the offsets of those."""
         shape = self.shape
+        topic, devotion = random.integers(0, TOPICS, count), random.beta(*DEVOTION, count).astype(np.float32)
         wanted = np.clip(np.round(random.lognormal(np.log(shape.non_zeros), 0.55, count)), 3, 1000).astype(np.int64)
         user = np.repeat(np.arange(count), wanted)
-        drawn = self.token[np.searchsorted(self.running, random.random(len(user))).clip(0, shape.features - 1)]
-        key = np.unique(user * shape.features + drawn)
+        rank = np.searchsorted(self.running, random.random(len(user)))
+        # Of 32 neighbours in popularity each belongs to another topic.
+        own = rank // TOPICS * TOPICS + topic[user]
+        rank = np.where(random.random(len(user)) < devotion[user], own, rank).clip(0, shape.features - 1)
+        key = np.unique(user * shape.features + self.token[rank])
         offsets = np.searchsorted(key, np.arange(count + 1) * shape.features)
         values = np.log1p(random.gamma(1.0, 2.0, len(key))).astype(np.float32)
-        return SparseBatch((key % shape.features).astype(np.int32), values, offsets)
-
-    def labels(self, random: np.random.Generator, sparse: SparseBatch) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the categories that the customers act in, and the offsets."""
-        taste = self._taste(sparse)
-        chance = 1 / (1 + np.exp(-(self.offset + taste @ self.category)))
-        user, category = np.nonzero(random.random(chance.shape, np.float32) < chance)
-        return category.astype(np.int32), np.searchsorted(user, np.arange(len(sparse) + 1))
-
-    def _taste(self, sparse: SparseBatch) -> FloatArray:
-        """Return the direction of each customer (B, TASTE), scaled to the length that a random one has."""
-        weighted = self.direction[sparse.indices] * sparse.values[:, None]
-        taste = np.add.reduceat(weighted, sparse.offsets[:-1], axis=0)
-        length = np.linalg.norm(taste, axis=1, keepdims=True)
-        unit: FloatArray = taste / np.maximum(length, 1e-6) * np.float32(TASTE**0.5)
-        return unit
+        sparse = SparseBatch((key % shape.features).astype(np.int32), values, offsets)
+        chance = 1 / (1 + np.exp(-(self.offset + devotion[:, None] * self.topic[topic])))
+        actor, category = np.nonzero(random.random(chance.shape, np.float32) < chance)
+        return sparse, category.astype(np.int32), np.searchsorted(actor, np.arange(count + 1))

@@ -6,7 +6,7 @@ Each in a process of its own, because what is measured is what a process takes.
 import argparse
 import datetime as dt
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +22,7 @@ from benchmarks.speed.training_data import Shape, chunks
 from benchmarks.speed.training_peers import HIDDEN
 from propensity.config import Models, PropensityNetwork
 from propensity.contracts import FEATURES, LABELS
+from propensity.errors import MachineError
 from propensity.features.csr import to_arrow
 from propensity.models.data import TrainingTables, concat_examples
 from propensity.models.propensity_training import fit
@@ -37,12 +38,13 @@ BUFFER = 16_384
 STORED, KEPT = "read from storage", "kept in memory"
 
 
-def from_storage(home: Path, fast: bool) -> list[tuple[str, str, str, str]]:
+def from_storage(home: Path, fast: bool, threads: int) -> list[tuple[str, str, str, str]]:
     """Return a line for each way and number of rows."""
     lines = []
     for rows in (32_768, 65_536) if fast else (65_536, 131_072, 262_144):
+        stored(home, rows)
         for way in (STORED, KEPT):
-            command = [sys.executable, "-m", __spec__.name, str(home), way, "--rows", str(rows)]
+            command = [sys.executable, "-m", __spec__.name, str(home), way, "--rows", str(rows), "--threads", str(threads)]
             told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
             lines.append((way, f"{rows:,}", f"{told['samples_per_s']:,.0f}", f"{told['peak_mb']:,.0f}"))
             print(*lines[-1], flush=True)
@@ -80,10 +82,11 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("way", choices=(STORED, KEPT))
     parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     encoder, tables = Shape().encoder(), stored(arguments.home, arguments.rows)
     network = PropensityNetwork(
-        hidden=HIDDEN, dropout=0.0, batch_size=1024, embedding_optimiser="rowwise_adagrad", embedding_learning_rate=0.02,
+        hidden=HIDDEN, dropout=0.0, batch_size=1024, embedding_optimiser="rowwise_adagrad", embedding_learning_rate=0.05,
         precision="bfloat16",
     )  # fmt: skip
     supply: Supply
@@ -92,11 +95,18 @@ def main() -> None:
     else:
         supply = InMemory(concat_examples([read_examples(tables, day, encoder) for day in CUTOFFS]))
     told: list[float] = []
-    models = Models(threads=2, propensity_network=network)
+    models = Models(threads=arguments.threads, propensity_network=network)
     started = time.perf_counter()
     fit(models, encoder, supply, None, 1, torch.device("cpu"), lambda _: told.append(time.perf_counter() - started))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"samples_per_s": arguments.rows / told[0], "peak_mb": peak}))
+    print(json.dumps({"samples_per_s": arguments.rows / told[0], "peak_mb": _peak()}))
+
+
+def _peak() -> float:
+    """Return the highest resident memory of this process, in MB; what getrusage tells includes that of whoever started it."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if found is None:
+        raise MachineError("the kernel does not tell a process's highest memory", where="/proc/self/status", do="run on Linux")
+    return int(found[1]) / 1024
 
 
 if __name__ == "__main__":
