@@ -210,7 +210,7 @@ def table(result: dict[str, Any]) -> list[str]:
     heads = [title, "s", "M events/s", "to ours", "processor s", "start and warm-up s", "peak GB"]
     return [
         *rows_of(heads, lines), "",
-        f"Windows {result['windows']} days, {result['threads']} threads each, medians of {len(_rounds(result))} turns; "
+        f"Windows {result['windows']} days, {result['threads']} threads each, turns: {len(_rounds(result))}, medians; "
         f"load average {result['load_before']:.1f} before, {result['load_after']:.1f} after.",
     ]  # fmt: skip
 

@@ -87,7 +87,7 @@ def table(result: dict[str, Any]) -> list[str]:
     heads = [title, "s", "to DuckDB with counts", "processor s", "start and warm-up s", "peak GB"]
     return [
         *rows_of(heads, lines), "",
-        f"{result['threads']} threads each, medians of {len(result['contenders'][OURS]['all_s'])} turns; load average "
+        f"{result['threads']} threads each, turns: {len(result['contenders'][OURS]['all_s'])}, medians; load average "
         f"{result['load_before']:.1f} before, {result['load_after']:.1f} after.",
     ]  # fmt: skip
 

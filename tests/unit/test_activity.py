@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.support.shop import make_config
 
 from propensity.config import Config
-from propensity.contracts import ACTIVITY, day_of
+from propensity.contracts import ACTIVITY, TOKENS, day_of
 from propensity.events import activity
 from propensity.features.buckets import buckets_of
+from propensity.features.tokens import Vocabulary, token_ids, union
 from propensity.storage import Lake
 
 REGIONS = ("alps", "coast", "plains")
@@ -86,6 +87,29 @@ def test_groups_have_the_bits_of_a_group_by(config, files):
         got = activity._merge(lake, [part[key] for part in mine if key in part])
         wanted = sorted_by_arrow(schema, [part[key] for part in plain if key in part])
         assert activity.digest_of(got) == activity.digest_of(wanted)
+
+
+words = st.lists(st.sampled_from(["", "a", "b", "ä", "new", "x y"]), max_size=12)
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "ä", "new", None]), max_size=30), words, st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+def test_tokens_are_found_as_in_a_dictionary(values, known, first):
+    known = list(dict.fromkeys(known))
+    ids = np.arange(first, first + len(known), dtype=np.int32)
+    found = token_ids(pa.array(values, pa.string()), pa.array(known, pa.string()), ids)
+    assert found.tolist() == [dict(zip(known, ids.tolist(), strict=True)).get(value, -1) for value in values]
+
+
+@given(words, words, words)
+@settings(max_examples=100, deadline=None)
+def test_new_tokens_are_those_without_an_id_each_once(known, one, other):
+    known = sorted({("buy", "item", word) for word in known})
+    vocabulary = Vocabulary(TOKENS.file_schema("int64").empty_table()).extended(known)
+    parts = [pa.array(part, pa.string()) for part in (one, other)]
+    asked = union({("buy", field): part for field in ("brand", "item")} for part in parts)
+    new = [("buy", field, word) for field in ("brand", "item") for word in {*one, *other}]
+    assert vocabulary.missing(asked) == sorted(set(new) - set(known))
 
 
 def test_many_events_of_one_key_are_added_in_their_order(config):

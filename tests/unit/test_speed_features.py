@@ -104,7 +104,7 @@ def test_every_peer_is_a_contender_with_a_line():
     lines = features.table(result)
     assert lines[2] == f"| {features.OURS} | 4.0 | 5.0 | 1.0 | 7 | 1.0 | 2.0 |"
     assert [line.split(" | ")[3] for line in lines[2:8]] == ["1.0", "2.0", "3.0", "4.0", "5.0", "6.0"]
-    assert "medians of 3 turns; load average 0.5 before, 2.0 after" in lines[-1]
+    assert "turns: 3, medians; load average 0.5 before, 2.0 after" in lines[-1]
     names = (landing.OURS, landing.COUNTED, landing.PLAIN, landing.SPARK, landing.MONTH_END)
     landed = landing.table(result | {"contenders": dict.fromkeys(names, figures), "events": 220_000})
     assert all(line.split(" | ")[2] == "1.00" for line in landed[2:7])

@@ -105,7 +105,7 @@ def union(parts: Iterable[Words]) -> Words:
 def token_ids(values: pa.Array, known: pa.Array, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return the id of each value, -1 where the value is null or unknown."""
     encoded = values.dictionary_encode()
-    # A table of the few values, asked for all that are known: the other way round the table took five times as long to build.
+    # A table of the few values, asked for all that are known: the other way round a file of 22 thousand events took 13 ms, not 5.
     places = pc.index_in(known, value_set=encoded.dictionary)
     found = places.is_valid().to_numpy(zero_copy_only=False)
     id_of = np.full(len(encoded.dictionary) + 1, -1, np.int32)
