@@ -22,7 +22,7 @@ from propensity.models.metrics import Judgement
 from propensity.models.propensity_training import fit
 from propensity.models.recipe import fit_encoder, train
 from propensity.models.supply import InMemory
-from propensity.models.training import Epoch, Fit, resolve_device
+from propensity.models.training import Epoch, Fit, products, resolve_device
 from propensity.models.windows import read_examples
 from propensity.pipeline.bundle import load_bundle
 from propensity.storage import Lake
@@ -182,3 +182,29 @@ def test_decayed_frequency_counts_fortnights_before_the_cutoff_only() -> None:
     for user, column, fortnight in seen:
         wanted[user, column] += np.exp(-fortnight / 8)
     np.testing.assert_allclose(got, wanted, rtol=1e-5)
+
+
+def test_products_are_rounded_where_that_is_wanted_and_nowhere_else() -> None:
+    mkldnn = torch.backends.mkldnn
+    before = mkldnn.matmul.fp32_precision
+    for precision, inside in (("bfloat16", "bf16"), ("float32", before)):
+        with products(precision):
+            assert mkldnn.matmul.fp32_precision == inside
+        assert mkldnn.matmul.fp32_precision == before
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bfloat16"}, {"averaging": 0.0}])
+def test_settings_of_the_loop_leave_it_learning(changes: dict[str, object]) -> None:
+    lake, examples = shared()[0], some_examples()
+    encoder = fit_encoder(tables_of(lake), training_cutoffs(lake.config, SCORE_DATE)[1:])
+    models = lake.config.models
+    update = {"embedding_optimiser": "rowwise_adagrad", "embedding_learning_rate": 0.02, "dropout": 0.0}
+    found = []
+    for more in ({}, changes):
+        network = models.propensity_network.model_copy(update=update | more)
+        chosen = models.model_copy(update={"propensity_network": network})
+        found.append(fit(chosen, encoder, InMemory(examples), examples, 3, CPU, lambda _: None).epochs)
+    plain, changed = found
+    assert changed[-1].loss < changed[0].loss
+    assert changed[-1].loss == pytest.approx(plain[-1].loss, rel=0.01)
+    assert changed[-1].validation.micro_ap == pytest.approx(plain[-1].validation.micro_ap, rel=0.1)
