@@ -27,8 +27,9 @@ def in_turns(
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names:
-            print(f"round {number + 1} of {rounds}: {name}", flush=True)
             runs[name].append(_alone([sys.executable, "-m", module, name, *arguments]))
+            figures = ", ".join(f"{key} {value:.2f}" for key, value in runs[name][-1].items())
+            print(f"round {number + 1} of {rounds}: {name}: {figures}; load {load():.1f}", flush=True)
         if number == 0:
             check()
     return {name: _summary(found) for name, found in runs.items()}
