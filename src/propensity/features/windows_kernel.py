@@ -55,10 +55,12 @@ class Found(NamedTuple):
 @compiled
 def room(rows: Any, masks: Any) -> tuple[int, int]:
     """Return how many entries and users :func:`find` may find at most: every channel of every (user, token) pair."""
-    bits = np.zeros(len(masks), np.int64)
+    bits = np.zeros(len(masks), np.uint8)
     for token in range(len(masks)):
-        for slot in range(MAX_CHANNELS):
-            bits[token] += (masks[token] >> np.uint32(slot)) & np.uint32(1)
+        mask = masks[token]
+        while mask:
+            mask &= mask - np.uint32(1)
+            bits[token] += 1
     entries, users, user, token = 0, 0, -1, -1
     for i in range(len(rows.user)):
         if rows.user[i] != user:

@@ -28,26 +28,25 @@ Statistics = dict[str, Any]
 def feature_statistics(batch: SparseBatch, users: pa.Array) -> Statistics:
     """Count what a feature gate wants to know of B users: ``batch`` (B rows) and ``users`` (B,)."""
     lengths = np.diff(batch.offsets)
-    owner = np.repeat(np.arange(len(lengths)), lengths)
     finite = np.isfinite(batch.values)
-    falls = _falls(batch.indices, batch.offsets)
-    usable = batch.values[finite]
+    falls, negative = _falls(batch.indices, batch.offsets), batch.indices < 0
+    usable = batch.values if finite.all() else batch.values[finite]
     return {
         "users": len(users),
         "nonzeros": len(batch.indices),
         "empty_rows": int((lengths == 0).sum()),
         "not_finite": int((~finite).sum()),
         "not_ascending": int(falls.sum()),
-        "negative_ids": int((batch.indices < 0).sum()),
+        "negative_ids": int(negative.sum()),
         "duplicated_users": _repeated(users),
         "longest_row": int(lengths.max(initial=0)),
         "smallest": float(usable.min()) if len(usable) else 0.0,
         "largest": float(usable.max()) if len(usable) else 0.0,
         "examples": {
             "empty_rows": _named(users, lengths == 0),
-            "not_finite": _named_by(users, owner[~finite]),
-            "not_ascending": _named_by(users, owner[falls]),
-            "negative_ids": _named_by(users, owner[batch.indices < 0]),
+            "not_finite": _named_by(users, _rows_of(batch.offsets, ~finite)),
+            "not_ascending": _named_by(users, _rows_of(batch.offsets, falls)),
+            "negative_ids": _named_by(users, _rows_of(batch.offsets, negative)),
             "duplicated_users": _repeated_examples(users),
         },
     }
@@ -137,6 +136,12 @@ def _within(relation: BoolArray, offsets: OffsetArray) -> BoolArray:
 
 def _falls(ids: IntArray, offsets: OffsetArray) -> BoolArray:
     return _within(ids[1:] <= ids[:-1], offsets) if len(ids) else np.zeros(0, bool)
+
+
+def _rows_of(offsets: OffsetArray, flag: BoolArray) -> npt.NDArray[np.int64]:
+    """Return the row of each flagged entry: usually there is none, and no need to know every entry's."""
+    rows: npt.NDArray[np.int64] = np.searchsorted(offsets, np.flatnonzero(flag), side="right") - 1
+    return rows
 
 
 def _repeated_in_row(ids: IntArray, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
