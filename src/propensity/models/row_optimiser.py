@@ -66,7 +66,7 @@ class RowwiseAdagrad:
         self.rate, self.averaging = rate, averaging
         self.squares = weights.new_zeros(len(weights))
         self.seen = torch.zeros(len(weights), dtype=torch.int32, device=weights.device)
-        self.steps = 0
+        self.steps = self._caught_up = 0
         self._logarithms = np.zeros(1024)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
@@ -83,10 +83,10 @@ class RowwiseAdagrad:
     @torch.no_grad()
     def catch_up(self) -> None:
         """Bring the average of every row up to the last step."""
-        if self.averages is not None:
-            missed = self._missed(self.steps, self.seen)
-            self.averages.sub_(self.weights).mul_(missed).add_(self.weights)
+        if self.averages is not None and self._caught_up < self.steps:
+            self.averages.lerp_(self.weights, 1 - self._missed(self.steps, self.seen))
             self.seen.fill_(self.steps)
+            self._caught_up = self.steps
 
     def _compiled(self, columns: Columns, gradients: Tensor) -> None:
         """Take the step on the CPU; which thread takes a row changes nothing."""
