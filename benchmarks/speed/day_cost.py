@@ -1,8 +1,8 @@
 """What one more day costs as the window grows: landing and features, a day at a time, closed months compacted.
 
 A lake grows to each length in turn, whole months at once and the open month by days, as it stands after daily runs; then three
-days are landed and committed one by one and the features of the next day are made three times, all regions, through Spark that
-runs.  Beside it DuckDB makes the same features from the window's raw files.
+days are landed and committed one by one and the features of the next day are made three times, all regions, as the jobs do.
+Beside it DuckDB makes the same features from the window's raw files.
 """
 
 import argparse

@@ -1,9 +1,10 @@
 """Daily features of the whole window: ours, from bucketed activity, beside peers that start from raw events.
 
-Ours is ``engine.features.make_features``, commit included: once through Spark, once with its buckets mapped over two plain
-processes.  Every contender has two threads, a process of its own in each turn, its engine started and warmed up on a small part
-before the clock runs, and the files of all in the page cache.  After the first turn the rows of every peer are compared with
-ours, all of them; where any differs, nothing is reported.
+Ours is ``engine.features.make_features``, commit included: as it goes, which for regions of this size is two threads of one
+process; through Spark, as a larger one would go; and with its buckets mapped over two plain processes.  Every contender has two
+threads, a process of its own in each turn, its engine started and warmed up on a small part before the clock runs, and the files
+of all in the page cache.  After the first turn the rows of every peer are compared with ours, all of them; where any differs,
+nothing is reported.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from propensity.contracts import FEATURES
 from propensity.features.csr import from_arrow
 from propensity.storage import Lake
 
-OURS, BARE = "ours, through Spark", "ours, two bare processes"
+OURS, SPARK, BARE = "ours", "ours, through Spark", "ours, two bare processes"
 WINDOWS = (7, 28, 91)
 SCORE_DATE = dt.date(2025, 4, 2)
 FULL, FAST = 20_000_000, 2_000_000
@@ -62,27 +63,24 @@ def _task(home: Path, out: Path, only: int | None = None) -> Task:
 # -- what is timed -----------------------------------------------------------------------------------------------------
 
 
-def _features(lake: Lake, regions: tuple[str, ...]) -> None:
+def _features(lake: Lake, regions: tuple[str, ...], small: int | None) -> None:
     from propensity.engine.features import make_features
 
     for region in regions:
-        make_features(lake, region, [SCORE_DATE], force=False)
+        make_features(lake, region, [SCORE_DATE], force=False, small=small)
 
 
 def _forget(lake: Lake) -> None:
     shutil.rmtree(lake.path(FEATURES.name), ignore_errors=True)
 
 
-def start_ours(home: Path) -> Callable[[], None]:
-    """Start Spark, build the smallest region, throw it away; return the building of all regions."""
-    from propensity.engine.session import spark_context
-
+def start_ours(home: Path, small: int | None) -> Callable[[], None]:
+    """Build the smallest region, with Spark when `small` is 0, and throw it away; return the building of all regions."""
     lake = Lake(config_of(home))
-    spark_context(lake.config)
     _forget(lake)
-    _features(lake, lake.config.region_names[-1:])
+    _features(lake, lake.config.region_names[-1:], small)
     _forget(lake)
-    return lambda: _features(lake, lake.config.region_names)
+    return lambda: _features(lake, lake.config.region_names, small)
 
 
 def start_bare(home: Path) -> Callable[[], None]:
@@ -97,7 +95,7 @@ def start_bare(home: Path) -> Callable[[], None]:
 
     def run(regions: tuple[str, ...]) -> None:
         with mock.patch.object(engine, "map_buckets", pooled):
-            _features(lake, regions)
+            _features(lake, regions, 0)
 
     _forget(lake)
     run(lake.config.region_names[-1:])
@@ -123,8 +121,10 @@ def start_peer(home: Path, name: str) -> Callable[[], None]:
 
 def start(name: str, home: Path) -> Callable[[], None]:
     """Start a contender; return what is timed."""
-    if name in (OURS, BARE):
-        return start_ours(home) if name == OURS else start_bare(home)
+    if name == BARE:
+        return start_bare(home)
+    if name in (OURS, SPARK):
+        return start_ours(home, 0 if name == SPARK else None)
     return start_peer(home, name)
 
 
@@ -191,7 +191,7 @@ def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]
     home, differences = made(home, count), {}
     before = load()
     figures = in_turns(
-        MODULE, [OURS, BARE, *ENGINES], ["--home", str(home)], 1 if fast else 3,
+        MODULE, [OURS, SPARK, BARE, *ENGINES], ["--home", str(home)], 1 if fast else 3,
         lambda: differences.update({name: disagreement(home, name) for name in ENGINES}),
     )  # fmt: skip
     return {"events": count, "users": shape_of(count).users, "windows": WINDOWS, "threads": THREADS, "contenders": figures,
@@ -199,7 +199,7 @@ def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """Return the figures as Markdown lines, ratios to ours through Spark."""
+    """Return the figures as Markdown lines, ratios to ours as it goes."""
     base = result["contenders"][OURS]["run_s"]
     lines = [
         [name, f"{f['run_s']:.1f}", f"{result['events'] / f['run_s'] / 1e6:.1f}", f"{f['run_s'] / base:.1f}", f"{f['cpu_s']:.0f}",

@@ -45,7 +45,7 @@ def measure(home: Path, fast: bool, events: int | None = None) -> dict[str, Any]
             begun = time.process_time()
             if last:
                 profile.enable()
-            engine.make_features(lake, region, [features.SCORE_DATE], force=False)
+            engine.make_features(lake, region, [features.SCORE_DATE], force=False, small=0)
             profile.disable()
     whole = time.process_time() - begun
     rows = sum(file.rows for file in lake.files(ACTIVITY, region=region))

@@ -62,23 +62,23 @@ def test_features_and_labels_of_every_date_are_those_of_the_date_alone(tmp_path)
     for each in (lake, alone):
         land_here(each, days)
     dates = [SCORE_DATE - dt.timedelta(days=7 * k) for k in (1, 2, 3)]
-    assert make_features(lake, "alps", dates, force=False)
+    assert make_features(lake, "alps", dates, force=False, small=0)
     assert make_labels(lake, "alps", dates, force=False)
     for date in dates:
-        make_features(alone, "alps", [date], force=False)
+        make_features(alone, "alps", [date], force=False)  # without Spark
         make_labels(alone, "alps", [date], force=False)
     for contract in (FEATURES, LABELS):
         assert lake.files(contract) == alone.files(contract)
-    assert make_features(lake, "alps", dates, force=False) is None
+    assert make_features(lake, "alps", dates, force=False, small=0) is None
     assert make_labels(lake, "alps", dates, force=False) is None
 
 
 def test_forced_features_have_the_same_bytes(tmp_path):
     lake = shop(tmp_path)
     land_here(lake, days_needed(lake.config, SCORE_DATE, "scoring"))
-    make_features(lake, "coast", [SCORE_DATE], force=False)
+    make_features(lake, "coast", [SCORE_DATE], force=False, small=0)
     before = {f.path: Path(lake.path("features", f.path)).read_bytes() for f in lake.files(FEATURES)}
-    make_features(lake, "coast", [SCORE_DATE], force=True)
+    make_features(lake, "coast", [SCORE_DATE], force=True, small=0)
     assert {f.path: Path(lake.path("features", f.path)).read_bytes() for f in lake.files(FEATURES)} == before
 
 
@@ -86,14 +86,14 @@ def test_a_day_that_lands_again_rebuilds_the_dates_that_see_it_and_no_other(tmp_
     lake = shop(tmp_path)
     land_here(lake, days_needed(lake.config, SCORE_DATE, "training"))
     early, late = FIRST + dt.timedelta(days=34), SCORE_DATE
-    make_features(lake, "alps", [early, late], force=False)
+    make_features(lake, "alps", [early, late], force=False, small=0)
     before = {f.partition["score_date"]: f.path for f in lake.files(FEATURES)}
     changed = lake.read_rows(ACTIVITY, region="alps").num_rows
     events = generate(5, FIRST, 60, seed=0)
     write(lake.config.home / "raw", events.slice(0, len(events) * 3 // 4))  # the last days lose all their events
     land_here(lake, days_needed(lake.config, SCORE_DATE, "training"))
     assert lake.read_rows(ACTIVITY, region="alps").num_rows != changed
-    make_features(lake, "alps", [early, late], force=False)
+    make_features(lake, "alps", [early, late], force=False, small=0)
     after = {f.partition["score_date"]: f.path for f in lake.files(FEATURES)}
     assert after[early.isoformat()] == before[early.isoformat()]
     assert after[late.isoformat()] != before[late.isoformat()]
@@ -145,6 +145,7 @@ def test_no_java_is_one_line(tmp_path):
     lake = shop(tmp_path)
     land_here(lake, days_needed(lake.config, SCORE_DATE, "scoring"))
     code = "import os, runpy, sys; os.environ['PATH'] = '/nowhere'; os.environ.pop('JAVA_HOME', None); sys.argv = sys.argv[1:]; "
+    code += "import propensity.engine.features as features; features.SMALL = 0; "
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     environment = os.environ | {"PROPENSITY_CONF": str(lake.config.folder), "PROPENSITY_HOME": str(lake.config.home.parent)}
     day = ["--score-date", SCORE_DATE.isoformat(), "--purpose", "scoring"]

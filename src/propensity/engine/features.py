@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from propensity.contracts import FEATURES, LABELS, TableContract
-from propensity.engine.buckets import map_buckets
+from propensity.engine.buckets import map_buckets, map_here
 from propensity.errors import DataError
 from propensity.features.csr import to_arrow
 from propensity.features.labels import build_labels
@@ -20,8 +20,17 @@ from propensity.quality.statistics import feature_statistics, label_statistics
 from propensity.storage import DataFile, Lake
 
 
-def make_features(lake: Lake, region: str, dates: Sequence[dt.date], force: bool) -> list[DataFile] | None:
-    """Build and commit the feature rows of these dates; return all files built, or None when everything was there."""
+SMALL = 64 * 2**20
+"""Bytes of activity files, times the dates to build, up to which no Spark is started: 3 processor seconds."""
+
+
+def make_features(
+    lake: Lake, region: str, dates: Sequence[dt.date], force: bool, small: int | None = None
+) -> list[DataFile] | None:
+    """Build and commit the feature rows of these dates; return all files built, or None when everything was there.
+
+    Up to `small` bytes to read (None: SMALL), no Spark is started.
+    """
     due = [d for d in features_due(lake, region, dates) if force or not finished(lake, FEATURES, d)]
     if not due:
         return None
@@ -29,7 +38,11 @@ def make_features(lake: Lake, region: str, dates: Sequence[dt.date], force: bool
     plan = Plan(features.channel_names(), load(lake).channel_masks(features), features.history_days)
     oldest = min(d.score_date for d in due) - dt.timedelta(days=features.history_days)
     work = bucket_work(lake, region, due, oldest, max(d.score_date for d in due))
-    built = map_buckets(lake.config, _features, work, (lake, plan, force), f"{region}: buckets of features")
+    shared = (lake, plan, force)
+    if sum(file.size for each in work for file in each.activity) * len(due) <= (SMALL if small is None else small):
+        built = map_here(_features, work, shared)
+    else:
+        built = map_buckets(lake.config, _features, work, shared, f"{region}: buckets of features")
     return _commit(lake, FEATURES, due, built)
 
 

@@ -7,7 +7,6 @@ is done in this process, by the same functions.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from propensity.config import Config
 from propensity.contracts import TOKENS
-from propensity.engine.buckets import keep_modules, map_buckets, progress, raised
+from propensity.engine.buckets import keep_modules, map_buckets, map_here, progress, raised
 from propensity.errors import ConflictError, PropensityError
 from propensity.events.activity import Examined, Group, GroupKey, Opened, aggregate, digest_of, examine, open_events, write_group
 from propensity.events.checks import Tally
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 FILES_A_TASK = 16
 SMALL = 8 * 2**20
 """Bytes to read up to which no Spark is started: 2 to 5 s in one process (0.6 million events of one field; 0.4 of six)."""
-WRITERS = 2
-"""Threads that write a small landing's files."""
 TASK_BYTES = 4 * 2**20
 """Bytes of event files for each task that writes."""
 COMMIT_ATTEMPTS = 5
@@ -133,9 +130,8 @@ def _one_by_one(shared: _Shared, opened: Mapping[SourceFile, Opened]) -> _Writte
     for file, events in opened.items():
         for key, table in shared.activity(file, events):
             parts[key].append(table)
-    with ThreadPoolExecutor(WRITERS) as pool:  # most of the work is compiled and leaves Python's lock
-        written = pool.map(lambda item: write_group(shared.lake, item[1], parts[item[0]]), shared.groups.items())
-        return dict(zip(shared.groups, written, strict=True))
+    written = map_here(lambda key, groups: write_group(shared.lake, groups[key], parts[key]), list(shared.groups), shared.groups)
+    return dict(zip(shared.groups, written, strict=True))
 
 
 def _shuffle(shared: _Shared, chunks: Sequence[Sequence[SourceFile]]) -> _Written:
