@@ -53,10 +53,9 @@ def trained(folder: Path, processes: int, **models: Any) -> dict[str, Any]:
 def test_two_processes_reach_what_one_reaches(home: Path, network: dict[str, Any], rows_in_memory: int) -> None:
     settings = {"propensity_network": network, "rows_in_memory": rows_in_memory, "shuffle_rows": 200}
     alone, together = (trained(home, processes, **settings) for processes in (1, 2))
-    for key, tolerance in (("loss", 0.02), ("micro_ap", 0.05)):
-        first, second = (min(e["loss"] for e in t["choosing"]) if key == "loss" else max(e[key] for e in t["choosing"])
-                         for t in (alone, together))  # fmt: skip
-        assert second == pytest.approx(first, rel=tolerance)
+    # Another order of the rows, and some steps more where processes have unequal shares: as good, not equal.
+    assert min(epoch["loss"] for epoch in together["choosing"]) < 1.02 * min(epoch["loss"] for epoch in alone["choosing"])
+    assert max(epoch["micro_ap"] for epoch in together["choosing"]) > 0.95 * max(epoch["micro_ap"] for epoch in alone["choosing"])
 
 
 def test_the_line_and_the_status_of_a_refusal_come_through(home: Path) -> None:
