@@ -116,7 +116,7 @@ def table(result: dict[str, Any]) -> list[str]:
              "DuckDB's features from raw s"]  # fmt: skip
     return [
         *rows_of(heads, lines), "",
-        f"{result['events_a_day'] / 1e3:.0f} k events a day, {result['users'] / 1e3:.0f} k customers, medians of "
+        f"{result['events_a_day'] / 1e3:.0f} k events a day, {result['users'] / 1e3:.0f} k customers, median of "
         f"{result['rounds']}; load average {result['load_before']:.1f} before, {result['load_after']:.1f} after.",
     ]  # fmt: skip
 
