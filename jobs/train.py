@@ -28,9 +28,10 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
     from propensity.models.recipe import train
     from propensity.models.training import resolve_device
 
+    device = resolve_device(arguments.device)
     if arguments.processes > 1 and not launched():
         return launch(__file__, sys.argv[1:], arguments.processes)
-    with joined(resolve_device(arguments.device)) as team:
+    with joined(device) as team:
         made = train(tables, arguments.score_date, arguments.device, _told if team.rank == 0 else _silent, team)
     if team.rank:
         sys.exit(0)  # the first process reports

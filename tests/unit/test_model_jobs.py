@@ -38,7 +38,7 @@ def test_training_again_finds_nothing_to_do() -> None:
 def test_cuda_is_an_error_where_there_is_none_even_when_nothing_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(MachineError, match="CUDA"):
-        train.body(shared()[0], arguments(device="cuda"))
+        train.body(shared()[0], arguments(device="cuda", processes=1))
 
 
 def test_nothing_to_do_needs_no_torch(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_damaged_version_is_not_taken_for_done(tmp_path: Path) -> None:
     try:
         weights.write_bytes(kept[:-1])
         with pytest.raises(BundleError):
-            train.body(lake, arguments(device="cpu"))
+            train.body(lake, arguments(device="cpu", processes=1))
     finally:
         weights.write_bytes(kept)
 
