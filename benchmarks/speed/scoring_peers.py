@@ -62,35 +62,31 @@ def _network(folder: Path, digest: str) -> tuple[PairNetwork, Any]:
 
 
 def ray_data(lake: Lake, champion: Champion) -> Callable[[], object]:
-    """Ray Data: our kernel over Arrow batches, two tasks that stay."""
+    """Ray Data: our kernel over Arrow batches, two tasks at a time."""
     import ray
     from pyarrow.fs import LocalFileSystem
 
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     ray.init(
         num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": PYTHONPATH}},
     )  # fmt: skip
     ray.data.DataContext.get_current().enable_progress_bars = False
 
-    class Scorer:
-        def __init__(self) -> None:
-            from benchmarks.speed import scoring_tasks
+    def score(batch: Any) -> Any:
+        from benchmarks.speed import scoring_tasks
 
-            scoring_tasks.prepare(lake, champion, "bfloat16")
-            self.score = scoring_tasks.score_table
-
-        def __call__(self, batch: Any) -> Any:
-            return self.score(batch)
+        scoring_tasks.prepare_once(lake, champion, "bfloat16")
+        return scoring_tasks.score_table(batch)
 
     paths, target = _inputs(lake), str(lake.config.home / "ray")
 
-    def work() -> None:
-        data = ray.data.read_parquet(paths, columns=["user_id", "indices", "values"], filesystem=LocalFileSystem())
-        scored = data.map_batches(Scorer, batch_size=16 * BATCH, batch_format="pyarrow", concurrency=2, num_cpus=0.9)
-        scored.write_parquet(target, filesystem=LocalFileSystem())
+    def scored(files: list[str]) -> Any:
+        data = ray.data.read_parquet(files, columns=["user_id", "indices", "values"], filesystem=LocalFileSystem())
+        return data.map_batches(score, batch_size=16 * BATCH, batch_format="pyarrow", concurrency=2)
 
-    return work
+    # Ray keeps the processes of finished tasks, and each keeps the model: loaded before the clock runs, as for the others.
+    scored(paths[:4]).write_parquet(target, filesystem=LocalFileSystem())
+    return lambda: scored(paths).write_parquet(target, filesystem=LocalFileSystem())
 
 
 def predict_udf(lake: Lake, champion: Champion) -> Callable[[], object]:

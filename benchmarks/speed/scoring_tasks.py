@@ -34,6 +34,12 @@ def prepare(lake: Lake, champion: Champion, precision: Precision) -> None:
     _state["folder"].mkdir(parents=True, exist_ok=True)
 
 
+def prepare_once(lake: Lake, champion: Champion, precision: Precision) -> None:
+    """Load the model unless this process has."""
+    if not _state:
+        prepare(lake, champion, precision)
+
+
 def ready(_: int) -> int:
     """Say that the process is there."""
     return len(_state["model"].categories)
