@@ -13,7 +13,9 @@ from propensity.config import load_config
 from propensity.contracts import SCORES, TOKENS
 from propensity.storage import Lake
 
-pytestmark = [pytest.mark.spark, pytest.mark.airflow]
+PATIENCE = 1800
+"""Seconds: a busy machine takes five times as long as a calm one, and time decides no test."""
+pytestmark = [pytest.mark.spark, pytest.mark.airflow, pytest.mark.timeout(2 * PATIENCE)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "own_events" / "README.md"
@@ -36,7 +38,8 @@ def run(line: str, home: Path) -> str:
         words = [sys.executable, "-m", "ops", "demo", "--score-date", settings["SCORE_DATE"]]
     elif words[0] == ".venv/bin/python":
         words[0] = sys.executable
-    done = subprocess.run(words, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=550)
+    environment = os.environ | settings
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
