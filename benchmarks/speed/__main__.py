@@ -18,6 +18,7 @@ PARTS = {
     "scoring": "Scoring, the 50 likeliest of 2,000 categories",
     "precision": "Scoring in fewer bits",
     "features": "Features of a day, from a window of 91 days",
+    "features_profile": "Where the time of the features goes",
     "landing": "Landing a day",
     "day_cost": "What a day costs as the window grows",
     "training": "Training",

@@ -15,7 +15,7 @@ import publish
 import rollback
 import score
 from propensity.contracts import SCORES
-from propensity.engine import scoring
+from propensity.engine import scoring, worker_model
 from propensity.errors import BundleError, DataError, NotPromotedError
 from propensity.models import registry
 from propensity.storage import Lake
@@ -69,7 +69,7 @@ def region(tmp_path: Path, database_address: str, monkeypatch: pytest.MonkeyPatc
     crown(lake, made.version, made.digest)
     result = Region(lake, database_address, made.version)
     yield result
-    scoring._models.clear()
+    worker_model._models.clear()
 
 
 def withdrawn_champion(region: Region) -> None:

@@ -10,7 +10,7 @@ from tests.support.trained import REGION, SCORE_DATE, shared
 
 from propensity.config import MAX_CHANNELS, Config
 from propensity.contracts import FEATURES
-from propensity.engine import scoring
+from propensity.engine import worker_model
 from propensity.errors import BundleError
 from propensity.features import tokens
 from propensity.features.csr import SparseBatch, from_arrow
@@ -144,7 +144,8 @@ def test_rows_of_other_channels_are_refused(pipeline: Pipeline) -> None:
 
 def test_a_scoring_task_refuses_rows_of_other_channels() -> None:
     lake, made = shared()
-    scoring._models.clear()
+    worker_model._models.clear()
+    champion = worker_model.Champion(made.version, made.digest, made.folder)
     with pytest.raises(BundleError, match="other channels"):
-        scoring._model(scoring.Champion(made.version, made.digest, made.folder), without_counts(lake.config))
-    assert not scoring._models
+        worker_model.model_of(champion, without_counts(lake.config), "float32")
+    assert not worker_model._models
