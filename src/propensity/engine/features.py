@@ -19,7 +19,6 @@ from propensity.features.windows import Plan, build_features
 from propensity.quality.statistics import feature_statistics, label_statistics
 from propensity.storage import DataFile, Lake
 
-
 SMALL = 64 * 2**20
 """Bytes of activity files, times the dates to build, up to which no Spark is started: 3 processor seconds."""
 
