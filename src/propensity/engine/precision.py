@@ -80,16 +80,10 @@ def measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) 
     exact = model_of(champion, lake.config, "float32")
     if lake.config.models.scoring.precision == "auto" and not isinstance(uncalibrated(exact), PropensityPredictor):
         wanted = ("float32",)
-    models: dict[Precision, Any] = {name: _reduced(exact, name) for name in wanted}
+    models: dict[Precision, Any] = {name: model_of(champion, lake.config, name) for name in wanted}
     timed = batches if lake.config.models.scoring.precision == "auto" else []
     seconds = _seconds(models, timed, lake.config.models.top_k)
     return [_compared(lake, name, exact, model, batches, seconds[name]) for name, model in models.items()]
-
-
-def _reduced(exact: "SparsePredictor", name: Precision) -> "SparsePredictor":
-    from propensity.models.reduced import ReducedPredictor
-
-    return exact if name == "float32" else ReducedPredictor(exact, name)
 
 
 def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: int | None) -> dict[Precision, float]:

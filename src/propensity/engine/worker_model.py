@@ -22,19 +22,20 @@ class Champion:
 
 
 _models: dict[tuple[str, Precision], "SparsePredictor"] = {}
+"""Of one champion."""
 
 
 def model_of(champion: Champion, config: Config, precision: Precision) -> "SparsePredictor":
     """Return the champion's model, its weights in `precision`; raise BundleError when it is not there or not intact."""
-    key = champion.digest, precision
-    if key not in _models:
+    exact: Precision = "float32"
+    if (champion.digest, exact) not in _models:
         _models.clear()
-        _models[key] = _load(champion, config)
-        if precision != "float32":
-            from propensity.models.reduced import ReducedPredictor  # torch loads only where it is wanted
+        _models[champion.digest, exact] = _load(champion, config)
+    if (champion.digest, precision) not in _models:
+        from propensity.models.reduced import ReducedPredictor  # torch loads only where it is wanted
 
-            _models[key] = ReducedPredictor(_models[key], precision)
-    return _models[key]
+        _models[champion.digest, precision] = ReducedPredictor(_models[champion.digest, exact], precision)
+    return _models[champion.digest, precision]
 
 
 def _load(champion: Champion, config: Config) -> "SparsePredictor":
