@@ -52,16 +52,16 @@ def test_another_family_is_refused_by_name() -> None:
 
 @given(st.integers(1, 20), st.floats(0.01, 0.2))
 def test_a_planted_deviation_is_found(k: int, amount: float) -> None:
-    exact = _exact()
-    batch = load_bundle(shared()[1].folder).golden.batch
-
-    class Shifted(ReducedPredictor):
-        def raw(self, many):  # type: ignore[no-untyped-def]
-            raw = exact.raw(many)
-            p = np.clip(sigmoid(raw.logits).astype(np.float64), 1e-6, 0.5)
-            p[:, 0] += amount
-            return type(raw)(np.log(p / (1 - p)).astype(np.float32), raw.source)
-
-    found = deviation(exact, Shifted(exact, "float16"), batch, k)
+    wanted = _exact().raw(load_bundle(shared()[1].folder).golden.batch).logits
+    probabilities = np.clip(sigmoid(wanted).astype(np.float64), 1e-6, 0.5)
+    probabilities[:, 0] += amount
+    found = deviation(wanted, np.log(probabilities / (1 - probabilities)).astype(np.float32), k)
     assert found.largest >= amount * 0.5
-    assert deviation(exact, exact, batch, k).same_top == 1.0
+    same = deviation(wanted, wanted, k)
+    assert (same.largest, same.p99, same.same_top) == (0.0, 0.0, 1.0)
+
+
+def test_categories_that_only_one_names_are_counted() -> None:
+    one, other = np.array([[3, 2, 1, 0]], np.float32), np.array([[3, 0, 1, 2]], np.float32)
+    assert deviation(one, other, 2).same_top == 0.5
+    assert deviation(one, other, 1).same_top == 1.0

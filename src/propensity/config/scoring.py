@@ -18,5 +18,5 @@ class Scoring(Frozen):
     """Most that a probability may deviate from that in float32, on the sample that a run measures."""
     min_same_top: Annotated[float, Field(ge=0, le=1)] = 0.98
     """Least share of a customer's delivered categories that both name, mean over the sample."""
-    sample: Annotated[int, Field(ge=1)] = 4096
+    sample: Annotated[int, Field(ge=1)] = 2048
     """Customers in the sample."""

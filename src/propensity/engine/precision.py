@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from propensity.config.scoring import Precision
 from propensity.contracts import FEATURES
 from propensity.engine.buckets import map_buckets
@@ -13,8 +15,7 @@ from propensity.errors import BundleError
 from propensity.storage import DataFile, Lake
 
 if TYPE_CHECKING:
-    from propensity.features.csr import SparseBatch
-    from propensity.pipeline.predictor import SparsePredictor
+    from propensity.features.csr import FloatArray, SparseBatch
 
 EVERY: tuple[Precision, ...] = ("float32", "float16", "bfloat16")
 ROUNDS, BATCH = 3, 1024
@@ -83,7 +84,8 @@ def measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) 
     models: dict[Precision, Any] = {name: model_of(champion, lake.config, name) for name in wanted}
     timed = batches if lake.config.models.scoring.precision == "auto" else []
     seconds = _seconds(models, timed, lake.config.models.top_k)
-    return [_compared(lake, name, exact, model, batches, seconds[name]) for name, model in models.items()]
+    logits = {name: np.concatenate([model.raw(batch).logits for batch in batches]) for name, model in models.items()}
+    return [_compared(lake, name, logits["float32"], logits[name], seconds[name]) for name in wanted]
 
 
 def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: int | None) -> dict[Precision, float]:
@@ -97,13 +99,12 @@ def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: 
     return best
 
 
-def _compared(
-    lake: Lake, name: Precision, exact: "SparsePredictor", model: Any, batches: Sequence["SparseBatch"], seconds: float
-) -> Measured:
-    from propensity.features.csr import concat
+def _compared(lake: Lake, name: Precision, exact: "FloatArray", logits: "FloatArray", seconds: float) -> Measured:
     from propensity.models.deviation import deviation
 
-    bounds = lake.config.models.scoring
-    found = deviation(exact, model, concat(list(batches)), lake.config.models.top_k or len(exact.categories))
+    if name == "float32":
+        return Measured(name, seconds, largest=0.0, p99=0.0, same_top=1.0, kept=True)
+    bounds, width = lake.config.models.scoring, exact.shape[1]
+    found = deviation(exact, logits, min(lake.config.models.top_k or width, width))
     kept = found.largest <= bounds.max_deviation and found.same_top >= bounds.min_same_top
     return Measured(name, seconds, found.largest, found.p99, found.same_top, kept)
