@@ -58,14 +58,24 @@ class Shape:
 
 def reference_lake(home: Path, shape: Shape, precision: str = "float32", top: int | None = TOP) -> tuple[Lake, Champion]:
     """Return the lake of that shape below `home` and its champion; make what is not there."""
+    lake = feature_lake(home, shape, precision, top)
+    return lake, champion_of(lake, shape)
+
+
+def feature_lake(home: Path, shape: Shape, precision: str = "float32", top: int | None = TOP) -> Lake:
+    """Return the lake without a champion: that of another lake, whose network takes the same features, may score it."""
     folder = home / shape.name()
-    config = _configuration(folder, precision, top)
-    lake = Lake(config)
+    lake = Lake(_configuration(folder, precision, top))
     if not lake.files(TABLE, region=REGION):
         _write_tokens(lake, shape)
-        files = [_write_bucket(lake, shape, bucket) for bucket in range(shape.buckets)]
-        lake.commit(TABLE, files, {"region": REGION, "score_date": DAY.isoformat()}, {})
-    return lake, _champion(lake, shape)
+        add_region(lake, shape, REGION)
+    return lake
+
+
+def add_region(lake: Lake, shape: Shape, region: str) -> None:
+    """Write and commit a region's feature rows, whatever was there."""
+    files = [_write_bucket(lake, shape, bucket, region) for bucket in range(shape.buckets)]
+    lake.commit(TABLE, files, {"region": region, "score_date": DAY.isoformat()}, {})
 
 
 def _configuration(folder: Path, precision: str, top: int | None) -> Config:
@@ -90,10 +100,15 @@ def _write_tokens(lake: Lake, shape: Shape) -> None:
     lake.append(TOKENS, [lake.write(TOKENS, {}, "reference", table, {})], {}, lake.version(TOKENS))
 
 
-def _write_bucket(lake: Lake, shape: Shape, bucket: int) -> DataFile:
+def _write_bucket(lake: Lake, shape: Shape, bucket: int, region: str) -> DataFile:
     users, batch = rows_of(shape, bucket)
+    return write_rows(lake, region, bucket, users, batch)
+
+
+def write_rows(lake: Lake, region: str, bucket: int, users: pa.Array, batch: SparseBatch) -> DataFile:
+    """Write a bucket's file of feature rows, committed by nobody yet."""
     table = pa.table([users, *to_arrow(batch.check())], schema=TABLE.file_schema(lake.user_type))
-    partition = {"region": REGION, "score_date": DAY.isoformat()}
+    partition = {"region": region, "score_date": DAY.isoformat()}
     return lake.write(TABLE, partition, f"{bucket:05d}-reference", table, feature_statistics(batch, users))
 
 
@@ -124,7 +139,8 @@ def _values(random: np.random.Generator, count: int) -> np.ndarray[tuple[int, in
     return np.stack([*windows, recency, np.log1p(random.integers(1, 60, count))], axis=1).astype(np.float32)
 
 
-def _champion(lake: Lake, shape: Shape) -> Champion:
+def champion_of(lake: Lake, shape: Shape) -> Champion:
+    """Return the champion of that shape in a lake; make it where it is not there."""
     version = "reference"
     folder = bundle_folder(lake.config, REGION, version)
     if not folder.is_dir():

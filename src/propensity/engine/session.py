@@ -26,15 +26,8 @@ def spark_context(config: Config) -> SparkContext:
     """Return the running Spark context, starting it the first time; raise MachineError when there is no Java."""
     if shutil.which("java") is None and not (Path(os.environ.get("JAVA_HOME", "/nowhere")) / "bin" / "java").exists():
         raise MachineError("no Java found, which Spark needs", where="engine", do=JAVA_LINE)
-    # Workers take the system's Python unless told.  One thread a task: two tasks of one thread score twice what one of two does.
-    os.environ.update(
-        PYSPARK_PYTHON=sys.executable,
-        PYTHONPATH=os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")])),
-        OMP_NUM_THREADS="1",
-        MKL_NUM_THREADS="1",
-        OPENBLAS_NUM_THREADS="1",
-        SPARK_LOCAL_IP="127.0.0.1",
-    )
+    # Workers take the system's Python unless told.
+    os.environ.update(PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1", **_worker_environment())
     builder = SparkSession.builder.master(config.runtime.spark.master).appName(f"propensity {config.runtime.name}")
     for key, value in _properties(config).items():
         builder = builder.config(key, value)
@@ -46,9 +39,19 @@ def spark_context(config: Config) -> SparkContext:
     return session.sparkContext
 
 
+def _worker_environment() -> dict[str, str]:
+    """Return what a worker's Python needs: the library, and one thread, as two tasks of one score twice what one of two does."""
+    others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    path = dict.fromkeys([str(PACKAGE), *(str(Path(folder).resolve()) for folder in others)])  # executors work elsewhere
+    threads = dict.fromkeys(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1")
+    return {"PYTHONPATH": os.pathsep.join(path), **threads}
+
+
 def _properties(config: Config) -> dict[str, str]:
     spark = config.runtime.spark
     return {
+        # In local mode workers inherit it; the executors of a cluster are started by daemons that know nothing of this process.
+        **{f"spark.executorEnv.{name}": value for name, value in _worker_environment().items()},
         "spark.driver.memory": spark.driver_memory,
         "spark.driver.extraJavaOptions": QUICK_START,
         "spark.driver.host": "127.0.0.1",
