@@ -44,6 +44,8 @@ def measure(home: Path, fast: bool) -> dict[str, Any]:
             name: stack.enter_context(Driver(home, masters.get(name, "local[2]"), {**options(log), **EXECUTOR}))
             for name, log in logs.items()
         }
+        for driver in drivers.values():
+            driver.open(shape)
         warm = pool.map(lambda driver: driver.score(shape, "warm-up", commit=False), drivers.values())
         runs = {name: [run] for name, run in zip(drivers, warm, strict=True)}
         for number in range(rounds):

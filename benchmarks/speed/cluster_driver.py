@@ -41,6 +41,10 @@ class Driver:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True)
 
+    def open(self, shape: Shape, precision: str = "float32") -> None:
+        """Write the lake's configuration and read it; drivers that share a lake do so one after the other, before they score."""
+        self.ask(do="open", shape=asdict(shape), precision=precision)
+
     def score(
         self, shape: Shape, name: str, region: str = REGION, precision: str = "float32", commit: bool = True
     ) -> dict[str, Any]:
@@ -83,9 +87,18 @@ class Scorer:
     def __init__(self, home: Path, spark: Spark) -> None:
         self.home, self.spark = home, spark
         self.lakes: dict[tuple[str, str], tuple[Lake, Champion]] = {}
+        self.context: Any = None
 
-    def lake(self, shape: Shape, precision: str) -> tuple[Lake, Champion]:
+    def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what is asked."""
+        if asked["do"] == "open":
+            self.lake(asked)
+            return {}
+        return self.score(asked) if asked["do"] == "score" else self.heap()
+
+    def lake(self, asked: Mapping[str, Any]) -> tuple[Lake, Champion]:
         """Return the lake of a shape, to be scored through this driver's master, and its champion."""
+        shape, precision = Shape(**asked["shape"]), asked["precision"]
         key = shape.name(), precision
         if key not in self.lakes:
             lake, champion = reference_lake(self.home, shape, precision)
@@ -98,9 +111,9 @@ class Scorer:
         from propensity.engine.scoring import score_region
         from propensity.engine.session import spark_context
 
-        lake, champion = self.lake(Shape(**asked["shape"]), asked["precision"])
-        context = spark_context(lake.config)
-        context.setJobGroup(asked["name"], asked["name"])
+        lake, champion = self.lake(asked)
+        self.context = spark_context(lake.config)
+        self.context.setJobGroup(asked["name"], asked["name"])
         begun = time.perf_counter()
         staged, _ = score_region(lake, asked["region"], DAY, champion, force=True, small=0)
         if asked["commit"]:
@@ -112,19 +125,15 @@ class Scorer:
 
     def heap(self) -> dict[str, float]:
         """Return what the driver's JVM holds on to, in MB: used after a collection, and the whole heap it has taken."""
-        from pyspark import SparkContext
-
-        context: Any = SparkContext.getOrCreate()
-        runtime = context._jvm.Runtime.getRuntime()
-        context._jvm.System.gc()
+        jvm = self.context._jvm
+        runtime = jvm.Runtime.getRuntime()
+        jvm.System.gc()
         return {"live_mb": (runtime.totalMemory() - runtime.freeMemory()) / 2**20, "heap_mb": runtime.totalMemory() / 2**20}
 
     def stop(self) -> None:
         """Stop Spark, so that its event log is whole."""
-        from pyspark import SparkContext
-
-        if self.lakes:
-            SparkContext.getOrCreate().stop()
+        if self.context is not None:
+            self.context.stop()
 
 
 def main() -> None:
@@ -134,9 +143,7 @@ def main() -> None:
     settings = parser.parse_args().settings
     scorer = Scorer(Path(settings["home"]), Spark(master=settings["master"], options=settings["options"]))
     for line in sys.stdin:
-        asked = json.loads(line)
-        answer = scorer.score(asked) if asked["do"] == "score" else scorer.heap()
-        print("\n" + MARK + json.dumps(answer), flush=True)
+        print("\n" + MARK + json.dumps(scorer.answer(json.loads(line))), flush=True)
     scorer.stop()
 
 

@@ -7,7 +7,6 @@ are is what all Python workers gain when a small network gives way to that of th
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ SMALL_FEATURES = FEATURES // 100
 FLAT, COPIES, GROWTH_MB, LIVE_MB = 1.1, 1.2, 24.0, 8.0
 """Most that four times the customers may take, to once; copies of the weights on a host; growth of Python from the middle of the
 loop to its end, and of what the JVM holds on to."""
-LOOP = {False: (300, 40.0), True: (60, 10.0)}
+LOOP = {False: (300, 35.0), True: (40, 8.0)}
 """Runs of the loop and its seconds, whichever ends first, by whether less is wanted."""
 LOOKS = 40
 """At memory, evenly over the loop."""
@@ -41,10 +40,14 @@ def measure(home: Path, fast: bool) -> dict[str, Any]:
     buckets = 2 if fast else 6
     shape = Shape(BUCKET * buckets, buckets=buckets, history=True)
     larger = replace(shape, users=shape.users * TIMES, buckets=buckets * TIMES)
-    small = replace(shape, users=2_000, buckets=4, features=SMALL_FEATURES, categories=200)
+    small = replace(shape, features=SMALL_FEATURES, categories=200)
     weights = _weights_mb(reference_lake(home, shape)[0])
-    peaks = {precision: _peaks(home, precision, small, shape, larger, weights) for precision in PRECISIONS}
-    loop = _loop(home, small, *LOOP[fast])
+    peaks, loop = {}, {}
+    for precision in PRECISIONS:
+        with Driver(home, "local[2]") as driver:
+            peaks[precision] = _peaks(driver, precision, (small, shape, larger), weights)
+            if precision == PRECISIONS[0]:
+                loop = _loop(driver, precision, replace(small, users=2_000, buckets=4), *LOOP[fast])
     flat = all(one["ratio"] <= FLAT for one in peaks.values())
     met = {"flat": flat, "loop": loop["steady"], "one copy": all(one["copies"] <= COPIES for one in peaks.values())}
     return {"weights_mb": weights, "users": [shape.users, larger.users], "peaks": peaks, "loop": loop, "met": met,
@@ -55,42 +58,36 @@ def _weights_mb(lake: Lake) -> float:
     return (bundle_folder(lake.config, REGION, "reference") / WEIGHTS).stat().st_size / 2**20
 
 
-def _peaks(home: Path, precision: str, small: Shape, shape: Shape, larger: Shape, weights: float) -> dict[str, Any]:
+def _peaks(driver: Driver, precision: str, shapes: tuple[Shape, Shape, Shape], weights: float) -> dict[str, Any]:
     """Return the peaks of one session: with a small network, with the reference's, with four times the customers."""
-    with ExitStack() as stack:
-        driver = stack.enter_context(Driver(home, "local[2]"))
 
-        def peak(of: Shape) -> tuple[Held, Held]:
-            """Return the peak of a second run, when everything is loaded, and what is held after it."""
-            driver.score(of, "warm-up", precision=precision)
-            with watched(driver.process.pid) as found:
-                driver.score(of, "measured", precision=precision)
-            print(f"{precision}: {of.users:,} customers, {of.features:,} features: {found[0].total:,.0f} MB", flush=True)
-            return found[0], held_by(driver.process.pid)
+    def peak(of: Shape) -> tuple[Held, Held]:
+        """Return the peak of a second run, when everything is loaded, and what is held after it."""
+        driver.score(of, "warm-up", precision=precision)
+        with watched(driver.process.pid) as found:
+            driver.score(of, "measured", precision=precision)
+        print(f"{precision}: {of.users:,} customers, {of.features:,} features: {found[0].total:,.0f} MB", flush=True)
+        return found[0], held_by(driver.process.pid)
 
-        _, bare = peak(small)
-        once, loaded = peak(shape)
-        more, _ = peak(larger)
+    (_, bare), (once, loaded), (more, _) = map(peak, shapes)
     held = [asdict(one) | {"total": one.total} for one in (once, more)]
     return {"peaks": held, "ratio": more.total / once.total, "copies": (loaded.workers - bare.workers) / weights}
 
 
-def _loop(home: Path, shape: Shape, runs: int, seconds: float) -> dict[str, Any]:
+def _loop(driver: Driver, precision: str, shape: Shape, runs: int, seconds: float) -> dict[str, Any]:
     """Score a small region over and over in one session; return what was held along the way and its growth a run."""
-    with ExitStack() as stack:
-        driver = stack.enter_context(Driver(home, "local[2]"))
-        for _ in range(5):
-            driver.score(shape, "warm-up")
-        live = [driver.ask(do="heap")["live_mb"]]
-        looks: list[tuple[int, float, float]] = []
-        begun, done = time.monotonic(), 0
-        while done < runs and time.monotonic() - begun < seconds:
-            driver.score(shape, "loop")
-            done += 1
-            if len(looks) < done * LOOKS // runs:
-                held = held_by(driver.process.pid)
-                looks.append((done, held.python, held.jvm))
-        live.append(driver.ask(do="heap")["live_mb"])
+    for _ in range(5):
+        driver.score(shape, "warm-up", precision=precision)
+    live = [driver.ask(do="heap")["live_mb"]]
+    looks: list[tuple[int, float, float]] = []
+    begun, done = time.monotonic(), 0
+    while done < runs and time.monotonic() - begun < seconds:
+        driver.score(shape, "loop", precision=precision)
+        done += 1
+        if len(looks) < done * LOOKS // runs:
+            held = held_by(driver.process.pid)
+            looks.append((done, held.python, held.jvm))
+    live.append(driver.ask(do="heap")["live_mb"])
     return judged(looks, live) | {"runs": done, "seconds": time.monotonic() - begun}
 
 
