@@ -7,9 +7,9 @@ from typing import Any
 
 from door import parser, run_job
 from propensity.delivery.database import database_url, shown
-from propensity.delivery.load import Load
+from propensity.delivery.load import SMALL, Load
 from propensity.delivery.publish import Copy, publish
-from propensity.engine.buckets import map_buckets
+from propensity.engine.buckets import map_cheaply
 from propensity.quality.gate import Subject, check
 from propensity.quality.rows import drift_rows, score_rows
 from propensity.quality.staged import read_staged
@@ -28,7 +28,8 @@ def body(lake: Lake, arguments: argparse.Namespace) -> Mapping[str, Any]:
     url = database_url(config)
 
     def run_tasks(copy: Copy, files: Sequence[DataFile], shared: tuple[Lake, Load]) -> list[int]:
-        return map_buckets(config, copy, files, shared, f"{region}: files copied")
+        size = sum(file.size for file in files)
+        return map_cheaply(config, copy, files, shared, f"{region}: files copied", size, SMALL)
 
     done = publish(lake, staged, url, run_tasks, arguments.force)
     return {

@@ -64,10 +64,10 @@ def _task(home: Path, out: Path, only: int | None = None) -> Task:
 
 
 def _features(lake: Lake, regions: tuple[str, ...], small: int | None) -> None:
-    from propensity.engine.features import make_features
+    from propensity.engine.features import SMALL, make_features
 
     for region in regions:
-        make_features(lake, region, [SCORE_DATE], force=False, small=small)
+        make_features(lake, region, [SCORE_DATE], force=False, small=SMALL if small is None else small)
 
 
 def _forget(lake: Lake) -> None:
@@ -90,11 +90,11 @@ def start_bare(home: Path) -> Callable[[], None]:
     lake = Lake(config_of(home))
     pool = get_context("fork").Pool(THREADS)
 
-    def pooled(_: Config, function: Any, items: Any, shared: Any, __: str) -> list[Any]:
+    def pooled(_: Config, function: Any, items: Any, shared: Any, *__: object) -> list[Any]:
         return pool.map(partial(_call, function, shared), items, chunksize=1)
 
     def run(regions: tuple[str, ...]) -> None:
-        with mock.patch.object(engine, "map_buckets", pooled):
+        with mock.patch.object(engine, "map_cheaply", pooled):
             _features(lake, regions, 0)
 
     _forget(lake)

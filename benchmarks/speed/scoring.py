@@ -56,7 +56,7 @@ def _ours(lake: Any, champion: Any) -> Callable[[], object]:
     map_buckets(config, lambda _, __: len(model_of(champion, config, precision).categories), range(2 * TASKS), None, "starting")
 
     def work() -> None:
-        staged, _ = score_region(lake, REGION, DAY, champion, force=True)
+        staged, _ = score_region(lake, REGION, DAY, champion, force=True, small=0)
         lake.commit(SCORES, staged.files, {"region": REGION, "score_date": DAY.isoformat()}, {"run": os.urandom(8).hex()})
 
     return work

@@ -15,7 +15,7 @@ import publish
 import rollback
 import score
 from propensity.contracts import SCORES
-from propensity.engine import scoring, worker_model
+from propensity.engine import worker_model
 from propensity.errors import BundleError, DataError, NotPromotedError
 from propensity.models import registry
 from propensity.storage import Lake
@@ -24,10 +24,6 @@ from tests.support.scores import rows_in
 from tests.support.trained import REGION, shared
 
 DAYS = (NEWEST - dt.timedelta(days=10), NEWEST)
-
-
-def here(_: Any, function: Any, items: Any, shared: Any, __: str) -> list[Any]:
-    return [function(item, shared) for item in items]
 
 
 @dataclass
@@ -63,8 +59,6 @@ class Region:
 @pytest.fixture
 def region(tmp_path: Path, database_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Region]:
     monkeypatch.setenv("PROPENSITY_DATABASE_URL", database_address)
-    monkeypatch.setattr(scoring, "map_buckets", here)
-    monkeypatch.setattr(publish, "map_buckets", here)
     lake, made = copied_lake(tmp_path), shared()[1]
     crown(lake, made.version, made.digest)
     result = Region(lake, database_address, made.version)
@@ -114,7 +108,7 @@ def test_cut_off_between_the_lake_and_the_database_the_same_command_finishes(
 ) -> None:
     withdrawn_champion(region)
     with monkeypatch.context() as cut:
-        cut.setattr(publish, "map_buckets", killed)
+        cut.setattr(publish, "map_cheaply", killed)
         with pytest.raises(KeyboardInterrupt):
             region.roll_back()
     assert region.published()[DAYS[1].isoformat()] == (region.first, "second")

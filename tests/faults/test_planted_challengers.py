@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from tests.support.challengers import copy_of, duel, install, make_market, seen, shift_features, truth, try_it
 from tests.support.trained import REGION, SCORE_DATE, train_here
-from tests.support.trained import _here as here
 
 from propensity.config import Promotion
-from propensity.engine import features as engine
+from propensity.engine.features import make_features, make_labels
 from propensity.errors import BundleError
 from propensity.evaluation.judging import evaluate_version, promote
 from propensity.evaluation.promotion import Decision
@@ -111,9 +110,8 @@ def test_scores_that_are_no_numbers_fail_the_verdict_whoever_made_them() -> None
 def train_region(lake: Lake, region: str) -> Bundle:
     """Train a region on its own rows."""
     dates = training_cutoffs(lake.config, SCORE_DATE)
-    with mock.patch.object(engine, "map_buckets", here):
-        engine.make_features(lake, region, dates, force=False)
-        engine.make_labels(lake, region, dates, force=False)
+    make_features(lake, region, dates, force=False)
+    make_labels(lake, region, dates, force=False)
     return load_bundle(train(TrainingTables(lake, region), SCORE_DATE, "cpu", lambda _: None).folder)
 
 

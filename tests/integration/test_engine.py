@@ -10,16 +10,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.drift import champion_of
+from tests.support.online import NEWEST, copied_lake
+from tests.support.scores import in_lake, published, score_lake, stage
 from tests.support.shop import FIRST, land_here, make_shop
 from tests.support.tasks import ten_times_but_three
+from tests.support.trained import REGION
 
+from propensity.config.scoring import Scoring
 from propensity.contracts import ACTIVITY, FEATURES, LABELS, TOKENS
-from propensity.engine.buckets import map_buckets
+from propensity.delivery.publish import publish
+from propensity.engine import worker_model
+from propensity.engine.buckets import map_cheaply
 from propensity.engine.features import make_features, make_labels
 from propensity.engine.landing import commit, land
+from propensity.engine.scoring import SMALL as SMALL_SCORING
+from propensity.engine.scoring import score_region
 from propensity.errors import DataError, PropensityError
 from propensity.events.landing import commit_landing, days_needed, plan_landing
 from propensity.events.synthetic import generate, write
+from propensity.storage import Lake
 
 pytestmark = pytest.mark.spark
 
@@ -56,6 +66,11 @@ def test_spark_lands_the_very_files_that_one_process_does(tmp_path):
     assert plan_landing(spark, days) is None
 
 
+def bytes_of(lake, *contracts):
+    """Return what the committed files of these tables hold, by their paths."""
+    return {f.path: Path(lake.path(c.name, f.path)).read_bytes() for c in contracts for f in lake.files(c)}
+
+
 def test_features_and_labels_of_every_date_are_those_of_the_date_alone(tmp_path):
     lake, alone = shop(tmp_path / "a"), shop(tmp_path / "b")
     days = days_needed(lake.config, SCORE_DATE, "training")
@@ -63,14 +78,15 @@ def test_features_and_labels_of_every_date_are_those_of_the_date_alone(tmp_path)
         land_here(each, days)
     dates = [SCORE_DATE - dt.timedelta(days=7 * k) for k in (1, 2, 3)]
     assert make_features(lake, "alps", dates, force=False, small=0)
-    assert make_labels(lake, "alps", dates, force=False)
+    assert make_labels(lake, "alps", dates, force=False, small=0)
     for date in dates:
         make_features(alone, "alps", [date], force=False)  # without Spark
         make_labels(alone, "alps", [date], force=False)
     for contract in (FEATURES, LABELS):
         assert lake.files(contract) == alone.files(contract)
     assert make_features(lake, "alps", dates, force=False, small=0) is None
-    assert make_labels(lake, "alps", dates, force=False) is None
+    assert make_labels(lake, "alps", dates, force=False, small=0) is None
+    assert bytes_of(lake, FEATURES, LABELS) == bytes_of(alone, FEATURES, LABELS)
 
 
 def test_forced_features_have_the_same_bytes(tmp_path):
@@ -99,11 +115,45 @@ def test_a_day_that_lands_again_rebuilds_the_dates_that_see_it_and_no_other(tmp_
     assert after[late.isoformat()] != before[late.isoformat()]
 
 
-def test_a_refusal_in_a_task_comes_back_as_itself(tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_spark_scores_the_very_files_that_one_process_does(tmp_path, precision):
+    staged = {}
+    for name, small in (("spark", 0), ("here", SMALL_SCORING)):
+        lake = copied_lake(tmp_path / name)
+        bounds = Scoring(precision=precision, max_deviation=1, min_same_top=0.01)
+        lake = Lake(lake.config.model_copy(update={"models": lake.config.models.model_copy(update={"scoring": bounds})}))
+        worker_model._models.clear()
+        staged[name], skipped = score_region(lake, REGION, NEWEST, champion_of(lake), force=False, small=small)
+        assert not skipped
+        assert bool(worker_model._models) == (name == "here")
+        staged[name, "bytes"] = {f.path: Path(lake.path("scores", f.path)).read_bytes() for f in staged[name].files}
+    assert staged["spark"] == staged["here"]
+    assert staged["spark", "bytes"] == staged["here", "bytes"]
+
+
+def test_spark_copies_the_rows_that_one_process_does(tmp_path, database_address):
+    lake = score_lake(tmp_path)
+    runs = {"spark": 0, "here": 2**20}
+    found = {}
+    for name, small in runs.items():
+        staged = stage(lake, "run1", users=501, files=3)
+        size = sum(file.size for file in staged.files)
+
+        def run_tasks(copy, files, shared, size=size, small=small):
+            return map_cheaply(lake.config, copy, files, shared, "files copied", size, small)
+
+        assert not publish(lake, staged, database_address, run_tasks, force=True).skipped
+        found[name] = published(database_address)
+    assert found["spark"] == found["here"] == in_lake(lake)
+    assert len(found["here"]) == 501
+
+
+@pytest.mark.parametrize("small", [0, 1])
+def test_a_refusal_in_a_task_comes_back_as_itself(tmp_path, small):
     config = shop(tmp_path).config
-    assert map_buckets(config, ten_times_but_three, [1, 2, 4], 10, "test") == [10, 20, 40]
+    assert map_cheaply(config, ten_times_but_three, [1, 2, 4], 10, "test", 1, small) == [10, 20, 40]
     with pytest.raises(PropensityError) as caught:
-        map_buckets(config, ten_times_but_three, [1, 2, 3, 4], 10, "test")
+        map_cheaply(config, ten_times_but_three, [1, 2, 3, 4], 10, "test", 1, small)
     assert type(caught.value) is DataError
     assert str(caught.value) == "item 3: no good (2 in all) for example x. To do: mend it"
 
@@ -145,7 +195,7 @@ def test_no_java_is_one_line(tmp_path):
     lake = shop(tmp_path)
     land_here(lake, days_needed(lake.config, SCORE_DATE, "scoring"))
     code = "import os, runpy, sys; os.environ['PATH'] = '/nowhere'; os.environ.pop('JAVA_HOME', None); sys.argv = sys.argv[1:]; "
-    code += "import propensity.engine.features as features; features.SMALL = 0; "
+    code += "import propensity.engine.features as engine; engine.make_features.__defaults__ = (0,); "
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     environment = os.environ | {"PROPENSITY_CONF": str(lake.config.folder), "PROPENSITY_HOME": str(lake.config.home.parent)}
     day = ["--score-date", SCORE_DATE.isoformat(), "--purpose", "scoring"]

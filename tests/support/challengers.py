@@ -23,7 +23,6 @@ from propensity.models.versions import bundle_folder
 from propensity.pipeline.bundle import GOLDEN, STEPS, WEIGHTS, Bundle, Golden, load_bundle, write_bundle
 from propensity.storage import Lake
 from tests.support.trained import SETTINGS, make_tables
-from tests.support.trained import _here as here
 
 DAY = dt.date(2025, 6, 30)
 OLD = Champion(1, "old", "0" * 64, DAY - dt.timedelta(days=7), "it was good")
@@ -91,7 +90,7 @@ def shift_features(lake: Lake, region: str, score_date: dt.date, days: int, cuto
     dates = training_cutoffs(lake.config, score_date)
     # The score date and an early day widen the activity that is read to what the shifted rows are built from.
     wide = [score_date, *dates, dates[-1] - dt.timedelta(days=abs(days))]
-    with mock.patch.object(engine, "map_buckets", here), mock.patch.object(engine, "build_features", shifted):
+    with mock.patch.object(engine, "build_features", shifted):
         engine.make_features(lake, region, wide, force=True)
         engine.make_labels(lake, region, dates, force=True)
 

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable
-from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -83,8 +82,7 @@ def champion_of(lake: Lake) -> worker_model.Champion:
 def score_here(lake: Lake, date: dt.date = TOMORROW) -> StagedScores:
     """Score and stage a day in this process."""
     worker_model._models.clear()
-    with mock.patch.object(scoring, "map_buckets", lambda _, function, items, run, __: [function(i, run) for i in items]):
-        return scoring.score_region(lake, REGION, date, champion_of(lake), force=True)[0]
+    return scoring.score_region(lake, REGION, date, champion_of(lake), force=True)[0]
 
 
 def gated(lake: Lake, column: str, **bounds: float) -> Lake:

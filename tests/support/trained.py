@@ -3,13 +3,11 @@
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from propensity.engine import features as engine
+from propensity.engine.features import make_features, make_labels
 from propensity.features.windows import training_cutoffs
 from propensity.models.data import TrainingTables
 from propensity.models.recipe import Trained, train
@@ -35,19 +33,14 @@ def make_tables(folder: Path, customers: int = 60, **models: Any) -> Lake:
     lake = make_shop(folder, customers, DAYS, 0, **changes)
     land_here(lake, [FIRST + dt.timedelta(days=i) for i in range(DAYS)])
     dates = training_cutoffs(lake.config, SCORE_DATE)
-    with mock.patch.object(engine, "map_buckets", _here):
-        engine.make_features(lake, REGION, dates, force=False)
-        engine.make_labels(lake, REGION, dates, force=False)
+    make_features(lake, REGION, dates, force=False)
+    make_labels(lake, REGION, dates, force=False)
     return lake
 
 
 def train_here(lake: Lake) -> Trained:
     """Train on the CPU without a word."""
     return train(TrainingTables(lake, REGION), SCORE_DATE, "cpu", lambda _: None)
-
-
-def _here(_: Any, function: Callable[[Any, Any], Any], items: Sequence[Any], shared: Any, __: str) -> list[Any]:
-    return [function(item, shared) for item in items]
 
 
 @cache

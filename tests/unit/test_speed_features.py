@@ -12,11 +12,10 @@ from benchmarks.speed import contest, day_cost, features, features_profile, land
 from benchmarks.speed.events import Shape, write_day, write_vocabulary
 from benchmarks.speed.features_peers import ENGINES, _arrow_features
 from benchmarks.speed.landing_peers import Day, land_by_duckdb
-from tests.support.scores import run_here
 from tests.support.shop import land_here
 
 from propensity.contracts import ACTIVITY
-from propensity.engine import features as engine
+from propensity.engine.features import make_features
 from propensity.features.csr import SparseBatch
 from propensity.features.windows import build_features, sort_activity
 from propensity.quality.statistics import feature_statistics
@@ -35,9 +34,8 @@ def home(tmp_path_factory):
         lake = Lake(features.config_of(home))
         land_here(lake, features.days())
         write_vocabulary(lake, home)
-        with mock.patch.object(engine, "map_buckets", lambda _, function, items, shared, __: run_here(function, items, shared)):
-            for region in lake.config.region_names:
-                engine.make_features(lake, region, [features.SCORE_DATE], force=False)
+        for region in lake.config.region_names:
+            make_features(lake, region, [features.SCORE_DATE], force=False)
         yield home
 
 

@@ -18,7 +18,7 @@ from propensity.storage import DataFile, Lake
 
 Copy = Callable[[DataFile, tuple[Lake, Load]], int]
 RunTasks = Callable[[Copy, Sequence[DataFile], tuple[Lake, Load]], list[int]]
-"""Runs a function over files, as ``engine.buckets.map_buckets`` does, and returns the results in order."""
+"""Runs a function over files, as ``engine.buckets.map_cheaply`` does, and returns the results in order."""
 
 
 @dataclass(frozen=True)

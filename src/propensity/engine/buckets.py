@@ -3,7 +3,7 @@
 import gc
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 THREADS = 2
 """Of one process where no Spark is started."""
+TOLD_SECONDS = 2.0
+"""Between two lines of progress."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,10 +52,39 @@ def map_buckets(
     return [raised(result) for result in results]
 
 
-def map_here(function: Callable[[Item, Shared], Result], items: Sequence[Item], shared: Shared) -> list[Result]:
-    """Return what :func:`map_buckets` does, computed by THREADS threads of this process: most work leaves Python's lock."""
+def map_here(
+    function: Callable[[Item, Shared], Result], items: Sequence[Item], shared: Shared, doing: str | None = None
+) -> list[Result]:
+    """Return what :func:`map_buckets` does, computed by THREADS threads of this process: most work leaves Python's lock.
+
+    An error of a task is raised here, the first in the order of the items; tasks that had not begun by then never do.
+    """
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda item: function(item, shared), items))
+        tasks = [pool.submit(function, item, shared) for item in items]
+        with _told(doing, lambda: [(sum(task.done() for task in tasks), len(tasks))]):
+            try:
+                return [task.result() for task in tasks]
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def map_cheaply(
+    config: Config,
+    function: Callable[[Item, Shared], Result],
+    items: Sequence[Item],
+    shared: Shared,
+    doing: str,
+    size: int,
+    small: int,
+) -> list[Result]:
+    """Return the results of :func:`map_here` where `size` is up to `small`, else those of :func:`map_buckets`: the same ones.
+
+    `size` is what there is to read, in bytes.  `small` is the step's own: what takes one process as long as Spark's start, 5 s.
+    A PropensityError is raised either way; anything else Spark tries again, and here whoever runs the job.
+    """
+    if size <= small:
+        return map_here(function, items, shared, doing)
+    return map_buckets(config, function, items, shared, doing)
 
 
 _kept = 0
@@ -81,19 +112,33 @@ def raised(result: Result | PropensityError) -> Result:
 @contextmanager
 def progress(context: "SparkContext", doing: str) -> Iterator[None]:
     """Print how many tasks of the running stage are done, every two seconds while the body runs."""
+    tracker = context.statusTracker()
+
+    def stages() -> Iterator[tuple[int, int]]:
+        for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()):
+            if stage is not None:
+                yield stage.numCompletedTasks, stage.numTasks
+
+    with _told(doing, stages):
+        yield
+
+
+@contextmanager
+def _told(doing: str | None, counts: Callable[[], Iterable[tuple[int, int]]]) -> Iterator[None]:
+    """Print (done, of how many) every TOLD_SECONDS while the body runs; nothing where `doing` is None."""
     finished = threading.Event()
 
     def watch() -> None:
-        tracker = context.statusTracker()
-        while not finished.wait(2):
-            for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()):
-                if stage is not None:
-                    print(f"{doing}: {stage.numCompletedTasks} of {stage.numTasks}", flush=True)
+        while not finished.wait(TOLD_SECONDS):
+            for done, count in counts():
+                print(f"{doing}: {done} of {count}", flush=True)
 
     watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    if doing is not None:
+        watcher.start()
     try:
         yield
     finally:
         finished.set()
-        watcher.join()
+        if doing is not None:
+            watcher.join()

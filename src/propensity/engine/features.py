@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from propensity.contracts import FEATURES, LABELS, TableContract
-from propensity.engine.buckets import map_buckets, map_here
+from propensity.engine.buckets import map_cheaply
 from propensity.errors import DataError
 from propensity.features.csr import to_arrow
 from propensity.features.labels import build_labels
@@ -23,12 +23,10 @@ SMALL = 64 * 2**20
 """Bytes of activity files, times the dates to build, up to which no Spark is started: 3 processor seconds."""
 
 
-def make_features(
-    lake: Lake, region: str, dates: Sequence[dt.date], force: bool, small: int | None = None
-) -> list[DataFile] | None:
+def make_features(lake: Lake, region: str, dates: Sequence[dt.date], force: bool, small: int = SMALL) -> list[DataFile] | None:
     """Build and commit the feature rows of these dates; return all files built, or None when everything was there.
 
-    Up to `small` bytes to read (None: SMALL), no Spark is started.
+    No Spark is started for up to `small` bytes of activity files, times the dates to build.
     """
     due = [d for d in features_due(lake, region, dates) if force or not finished(lake, FEATURES, d)]
     if not due:
@@ -38,11 +36,12 @@ def make_features(
     oldest = min(d.score_date for d in due) - dt.timedelta(days=features.history_days)
     work = bucket_work(lake, region, due, oldest, max(d.score_date for d in due))
     shared = (lake, plan, force)
-    if sum(file.size for each in work for file in each.activity) * len(due) <= (SMALL if small is None else small):
-        built = map_here(_features, work, shared)
-    else:
-        built = map_buckets(lake.config, _features, work, shared, f"{region}: buckets of features")
-    return _commit(lake, FEATURES, due, built)
+    doing, size = f"{region}: buckets of features", _activity_bytes(work) * len(due)
+    return _commit(lake, FEATURES, due, map_cheaply(lake.config, _features, work, shared, doing, size, small))
+
+
+def _activity_bytes(work: Sequence[BucketWork]) -> int:
+    return sum(file.size for each in work for file in each.activity)
 
 
 def _features(work: BucketWork, shared: tuple[Lake, Plan, bool]) -> list[DataFile]:
@@ -68,8 +67,11 @@ class _Labels:
     force: bool
 
 
-def make_labels(lake: Lake, region: str, dates: Sequence[dt.date], force: bool) -> list[DataFile] | None:
-    """Build and commit the labels of these dates; return all files built, or None when everything was there."""
+def make_labels(lake: Lake, region: str, dates: Sequence[dt.date], force: bool, small: int = SMALL) -> list[DataFile] | None:
+    """Build and commit the labels of these dates; return all files built, or None when everything was there.
+
+    No Spark is started for up to `small` bytes, counted as :func:`make_features` does.
+    """
     due = [d for d in labels_due(lake, region, dates) if force or not finished(lake, LABELS, d)]
     if not due:
         return None
@@ -82,8 +84,9 @@ def make_labels(lake: Lake, region: str, dates: Sequence[dt.date], force: bool) 
     categories = load(lake).of(*lake.config.label_key)["token"].to_numpy()
     last = max(d.score_date for d in due) + dt.timedelta(days=lake.config.features.horizon_days)
     work = bucket_work(lake, region, due, min(d.score_date for d in due), last)
-    built = map_buckets(lake.config, _label, work, _Labels(lake, categories, users, force), f"{region}: buckets of labels")
-    return _commit(lake, LABELS, due, built)
+    shared, doing = _Labels(lake, categories, users, force), f"{region}: buckets of labels"
+    size = _activity_bytes(work) * len(due)
+    return _commit(lake, LABELS, due, map_cheaply(lake.config, _label, work, shared, doing, size, small))
 
 
 def _label(work: BucketWork, shared: _Labels) -> list[DataFile]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from propensity.config.scoring import Precision
 from propensity.contracts import FEATURES
-from propensity.engine.buckets import map_buckets
+from propensity.engine.buckets import map_cheaply
 from propensity.engine.worker_model import Champion, model_of
 from propensity.errors import BundleError
 from propensity.storage import DataFile, Lake
@@ -43,9 +43,10 @@ class Measured:
         return f"{self.precision}: {took}{deviates}{'' if self.kept else ', out of bounds'}"
 
 
-def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFile]) -> Precision:
+def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFile], size: int, small: int) -> Precision:
     """Return the precision that a run scores with; a reduced one was measured on customers of the largest file.
 
+    It is measured where the run scores: in this process where `size` is up to `small`, else by a worker of Spark's.
     Raise BundleError when the one that is set does not keep to its bounds, or the family of models has none.
     """
     wanted = lake.config.models.scoring.precision
@@ -53,7 +54,8 @@ def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFil
     if wanted == "float32" or largest is None or largest.rows == 0:
         return "float32"
     candidates = EVERY if wanted == "auto" else ("float32", wanted)
-    [found] = map_buckets(lake.config, measure, [largest], (lake, champion, candidates), "measuring precisions")
+    shared = (lake, champion, candidates)
+    [found] = map_cheaply(lake.config, measure, [largest], shared, "measuring precisions", size, small)
     for one in found:
         print(one.line(), flush=True)
     if wanted != "auto":

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from propensity.config.scoring import Precision
 from propensity.contracts import FEATURES, SCORE_SOURCES, SCORES
-from propensity.engine.buckets import map_buckets
+from propensity.engine.buckets import map_cheaply
 from propensity.engine.precision import resolve_precision
 from propensity.engine.worker_model import Champion, model_of
 from propensity.features import tokens
@@ -31,6 +31,8 @@ BATCH = 1024
 SOURCES = pa.array(SCORE_SOURCES, pa.string())
 COUNTED = 32 * BATCH
 """Users of a file that are counted for the drift table, in batches evenly spread: all would take a fifth of the scoring."""
+SMALL = 16 * 2**20
+"""Bytes of feature files up to which no Spark is started."""
 FORMAT = 3
 """Part of the run's id; counts up when the files or what their footers count change, so that no older one is taken for done."""
 
@@ -46,14 +48,18 @@ class _Run:
     force: bool
 
 
-def score_region(lake: Lake, region: str, date: dt.date, champion: Champion, force: bool) -> tuple[StagedScores, bool]:
+def score_region(
+    lake: Lake, region: str, date: dt.date, champion: Champion, force: bool, small: int = SMALL
+) -> tuple[StagedScores, bool]:
     """Score every customer with a feature row at `date`; return what is staged and whether it had been before.
 
-    The run's id is a digest of features, bundle, K and precision: the same inputs have the same id, and the same bytes.
+    The run's id is a digest of features, bundle, K and precision: the same inputs have the same id, and the same bytes.  No Spark
+    is started for up to `small` bytes of feature files.
     Raise DataError without features, BundleError when the bundle is not the champion's or not intact.
     """
     features = committed(lake, region, date)
-    precision = resolve_precision(lake, champion, features)
+    size = sum(file.size for file in features)
+    precision = resolve_precision(lake, champion, features, size, small)
     run_id = _run_id(lake, region, date, champion, features, precision)
     partition = {"region": region, "score_date": date.isoformat()}
     names = [_name(run_id, file) for file in features]
@@ -62,7 +68,7 @@ def score_region(lake: Lake, region: str, date: dt.date, champion: Champion, for
     if not force and len(finished) == len(names) and staged_path(lake.config, run_id).is_file():
         return StagedScores(run_id, **partition, model_version=champion.version, files=tuple(finished)), True
     run = _Run(lake, run_id, partition, champion, groups_of(lake.config, tokens.load(lake)), precision, force)
-    files = map_buckets(lake.config, _score, features, run, f"{region}: buckets scored")
+    files = map_cheaply(lake.config, _score, features, run, f"{region}: buckets scored", size, small)
     staged = StagedScores(run_id, **partition, model_version=champion.version, files=tuple(files))
     write_staged(lake.config, staged)
     return staged, False

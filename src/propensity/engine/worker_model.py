@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from propensity.config import Config
@@ -23,19 +24,29 @@ class Champion:
 
 _models: dict[tuple[str, Precision], "SparsePredictor"] = {}
 """Of one champion."""
+_loading = Lock()
+"""Where no Spark is started, several threads ask for the model at once, and it is loaded once."""
 
 
 def model_of(champion: Champion, config: Config, precision: Precision) -> "SparsePredictor":
     """Return the champion's model, its weights in `precision`; raise BundleError when it is not there or not intact."""
     exact: Precision = "float32"
-    if (champion.digest, exact) not in _models:
-        _models.clear()
-        _models[champion.digest, exact] = _load(champion, config)
-    if (champion.digest, precision) not in _models:
-        from propensity.models.reduced import ReducedPredictor  # torch loads only where it is wanted
+    with _loading:
+        if (champion.digest, exact) not in _models:
+            _models.clear()
+            _models[champion.digest, exact] = _load(champion, config)
+        if (champion.digest, precision) not in _models:
+            _models[champion.digest, precision] = _reduced(_models[champion.digest, exact], precision)
+        return _models[champion.digest, precision]
 
-        _models[champion.digest, precision] = ReducedPredictor(_models[champion.digest, exact], precision)
-    return _models[champion.digest, precision]
+
+def _reduced(exact: "SparsePredictor", precision: Precision) -> "SparsePredictor":
+    import torch  # only where it is wanted
+
+    from propensity.models.reduced import ReducedPredictor
+
+    torch.set_num_threads(1)  # one thread a task, as a worker of Spark's has by its environment: the same sums, the same bits
+    return ReducedPredictor(exact, precision)
 
 
 def _load(champion: Champion, config: Config) -> "SparsePredictor":
