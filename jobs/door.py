@@ -5,6 +5,8 @@ first, or the machine lacked something, so trying again may help; 1 a bug, with 
 """
 
 import argparse
+import atexit
+import gc
 import json
 import sys
 import time
@@ -19,6 +21,11 @@ from propensity.storage import Lake
 Body = Callable[[Lake, argparse.Namespace], Mapping[str, Any]]
 
 EXIT_REFUSED, EXIT_RETRY = 2, 3
+
+# Importing is most of a short job.  What is imported stays, and is searched for garbage all the same: 0.5 s of importing
+# Great Expectations, and as much again when the process ends.
+gc.set_threshold(50_000)
+atexit.register(gc.freeze)
 
 
 def parser(description: str | None, *, region: bool = True, purpose: bool = False) -> argparse.ArgumentParser:
