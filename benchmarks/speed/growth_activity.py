@@ -13,7 +13,7 @@ from propensity.storage import Lake
 
 DAYS, REGION = 28, "us"
 FIRST = dt.date(2025, 2, 1)
-START = 1_000
+START = 2_000
 """Customers of all regions at the smallest point."""
 EVENTS_EACH = 20
 EVERYTHING = 2**60

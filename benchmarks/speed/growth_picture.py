@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.running import ROOT
 
 PICTURE = ROOT / "docs" / "images" / "growth.svg"
-LEFT, TOP, SIDE, NAMES, BELOW = 70, 30, 420, 330, 64
+LEFT, TOP, SIDE, NAMES, BELOW = 70, 30, 420, 270, 64
 """Of the square that lines are drawn in: its place, its side, the width of the names right of it, what stands below."""
 DOUBLINGS = 5.4
 """How far both axes reach."""

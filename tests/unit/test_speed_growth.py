@@ -162,3 +162,41 @@ def test_the_chosen_division_of_cores_is_held_against_the_best():
     assert sweep.judged(rates, cores=2)["met"]
     worse = [(*one[:3], 250.0) if one[1:3] == (1, 2) else one for one in rates]
     assert sweep.judged(worse, cores=2)["shares"] == pytest.approx({"float32": 0.8, "bfloat16": 0.8})
+
+
+def test_memorys_table_bounds_a_host_by_its_highest():
+    low, high = ({"jvm": 300.0, "driver": 100.0, "workers": 900.0, "largest_worker": 450.0 + n, "total": 1300.0} for n in (0, 9))
+    loop = memory.judged([(run, 900.0, 300.0) for run in range(1, 41)], [50.0, 50.0]) | {"runs": 40, "seconds": 4.0}
+    peaks = {"float32": {"peaks": [low, high], "ratio": 1.0, "copies": 2.0}}
+    met = {"flat": True, "loop": True, "one copy": False}
+    text = "\n".join(
+        memory.table({"users": [1, 4], "peaks": peaks, "loop": loop, "met": met, "weights_mb": 199.0, "load": [0, 0]})
+    )
+    assert "in float32 400 MB and 459 MB a task" in text
+    assert "one copy a host (bar 1.2): NO" in text
+
+
+def region(buckets: list[float]) -> dict:
+    total = sum(buckets) / skew.TASKS
+    tail = max(buckets) / float(np.median(buckets))
+    return {"customers": 10, "seconds": total, "users_s": 10 / total, "buckets_s": buckets, "largest_s": max(buckets),
+            "median_s": float(np.median(buckets)), "tail": tail, "busy": 1.0}  # fmt: skip
+
+
+@pytest.mark.parametrize(("slowest", "met"), [(1.2, True), (1.6, False)])
+def test_a_straggler_in_the_large_region_is_seen(slowest, met):
+    found = {name: region([1.0, 1.0, 1.0]) for name in (*skew.OTHERS, skew.EVEN)}
+    found |= {skew.REGION: region([slowest, 1.0, 1.0]), skew.GIANT: region([1.5, 1.0, 1.0])}
+    result = skew._judged(found)
+    assert result["met"] == {"large": met, "giant": True}
+    assert result["giant_extra_s"] == 0.5
+    text = "\n".join(skew.table({**result, "rounds": 1, "load": [0.0, 0.0]}))
+    assert ("tasks busy 0.8: met" in text) is met
+    assert "costs his bucket +500 ms" in text
+
+
+def test_the_sweeps_table_has_every_division():
+    rates = [(p, tasks, threads, 1_000.0 * tasks) for p in sweep.PRECISIONS for tasks in sweep.TASKS for threads in sweep.THREADS]
+    text = "\n".join(sweep.table({**sweep.judged(rates, cores=4), "users": 1, "rounds": 1, "load": [0.0, 0.0]}))
+    assert "| bfloat16 | 2 threads a task | 1,000 | 2,000 | 4,000 |" in text
+    assert "met: yes" in text
