@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +40,7 @@ TOP, BUCKETS, CONNECTIONS = 50, 8, 2
 RUNS = "a" * 20, "b" * 20
 PROCESSES, THREADS = "ours, two processes", "ours, two threads of one process"
 BARE, KEYED = "bare COPY, bytes laid out before", "the same, then a primary key"
+FILES = "bare COPY of the score files, read and laid out on the way"
 ROWS, INSERTS = "COPY of Python's values by write_row", "INSERT by executemany"
 SHARE = {ROWS: 10, INSERTS: 40}
 """These load one row in so many."""
@@ -51,7 +53,7 @@ class Ready:
     lake: Lake
     staged: tuple[StagedScores, StagedScores]
     """The same scores as two runs: publishing one replaces the other."""
-    files: dict[str, list[Path]]
+    files: dict[str, list[Path | None]]
     """What peers send, a file for each connection, by contender."""
     bytes: int
     """Of the rows in COPY's binary format."""
@@ -67,7 +69,9 @@ def scored(lake: Lake, champion: Champion) -> list[pa.Table]:
             scores = model.score(from_arrow(batch["indices"], batch["values"]), TOP)
             names = pa.array(SCORE_SOURCES).take(pa.array(scores.source))
             labels = [pa.repeat(text, batch.num_rows) for text in (champion.version, RUNS[0])]
-            pairs = [pa.array(list(scores.categories)), pa.array(list(scores.probabilities))]
+            offsets = pa.array(np.arange(batch.num_rows + 1, dtype=np.int32) * np.int32(scores.categories.shape[1]))
+            flat = scores.categories.ravel(), scores.probabilities.ravel()
+            pairs = [pa.ListArray.from_arrays(offsets, pa.array(values)) for values in flat]
             parts.append(pa.table([batch["user_id"], *pairs, names, *labels], schema=schema))
         tables.append(pa.concat_tables(parts).combine_chunks())
     return tables
@@ -108,6 +112,7 @@ class Contest:
         self.contenders: dict[str, Callable[[], float]] = {
             PROCESSES: partial(self._ours, peers.tasks_in(some)),
             BARE: partial(self._bare, BARE, "bytes"),
+            FILES: partial(self._bare, FILES, "files"),
             THREADS: partial(self._ours, _in_threads),
             KEYED: partial(self._bare, KEYED, "bytes", then=peers.KEY),
             ROWS: partial(self._bare, ROWS, "rows"),
@@ -131,9 +136,13 @@ class Contest:
 
     def _bare(self, name: str, what: str, then: str = "") -> float:
         self._execute("DROP TABLE IF EXISTS bare", peers.PLAIN, "CHECKPOINT")
-        peers.side_by_side(self.senders, "prepare", self.given.files[name])
+        files, arguments = self.given.files.get(name, [None] * CONNECTIONS), []
+        peers.side_by_side(self.senders, "prepare", files)
+        if name == FILES:
+            scores = self.given.staged[0].files
+            arguments = [[self.given.lake] * CONNECTIONS, [scores[number::CONNECTIONS] for number in range(CONNECTIONS)]]
         started = time.perf_counter()
-        peers.side_by_side(self.senders, what)
+        peers.side_by_side(self.senders, what, *arguments)
         if then:
             self._execute(then)
         return time.perf_counter() - started

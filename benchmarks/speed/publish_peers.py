@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import sql
 
+from propensity.contracts import SCORES
 from propensity.delivery.binary import COLUMNS, HEADER, TRAILER, encode
 from propensity.delivery.load import Load, copy_file
 from propensity.storage import DataFile, Lake
@@ -99,9 +100,18 @@ def tasks_in(some: Sequence[Sender]) -> Callable[[Any, Sequence[DataFile], tuple
     return run
 
 
+def rows_only(chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Yield the chunks between a COPY's header and its trailer."""
+    next(chunks)
+    held = next(chunks)
+    for chunk in chunks:
+        yield held
+        held = chunk
+
+
 def write_bytes(tables: Sequence[pa.Table], path: Path) -> int:
     """Write the rows of some tables as the bytes of one COPY; return how many bytes."""
-    chunks = (chunk for table in tables for chunk in list(encode(table))[1:-1])
+    chunks = (chunk for table in tables for chunk in rows_only(encode(table)))
     path.write_bytes(b"".join([HEADER, *chunks, TRAILER]))
     return path.stat().st_size
 
@@ -135,6 +145,15 @@ def _copy_bytes(connection: Database, held: dict[str, Any]) -> None:
             sink.write(held["bytes"][start : start + CHUNK])
 
 
+def _copy_files(connection: Database, _: dict[str, Any], lake: Lake, files: Sequence[DataFile]) -> None:
+    """Read score files, lay their rows out and COPY them, as ours does but for all that makes it a publication."""
+    with connection.transaction(), connection.cursor() as cursor, cursor.copy(_copy("(FORMAT binary)")) as sink:
+        sink.write(HEADER)
+        for file in files:
+            for chunk in rows_only(encode(lake.read(SCORES.name, file))):
+                sink.write(chunk)
+
+
 def _write_rows(connection: Database, held: dict[str, Any]) -> None:
     """COPY row by row as text, as psycopg's own documentation does."""
     with connection.transaction(), connection.cursor() as cursor, cursor.copy(_copy("")) as sink:
@@ -158,5 +177,5 @@ def _copy(how: str) -> sql.Composed:
 
 
 WORK: Mapping[str, Callable[..., Any]] = {
-    "prepare": _prepare, "bytes": _copy_bytes, "rows": _write_rows, "inserts": _insert_many, "ours": _ours,
+    "prepare": _prepare, "bytes": _copy_bytes, "rows": _write_rows, "inserts": _insert_many, "files": _copy_files, "ours": _ours,
 }  # fmt: skip
