@@ -15,9 +15,9 @@ class Task:
 
     run: str
     """The job group it belongs to."""
+    index: int
+    """Its position among the tasks of its stage: the bucket, where a stage has one task for each."""
     executor: str
-    started: float
-    """Seconds since 1970, UTC."""
     seconds: float
     """In the executor, Python included; what Spark takes to hand the task over is left out."""
 
@@ -31,8 +31,8 @@ class Session:
     tasks: tuple[Task, ...]
 
     def of(self, run: str) -> list[Task]:
-        """Return the tasks of a run in the order of their start."""
-        return sorted((task for task in self.tasks if task.run == run), key=lambda task: task.started)
+        """Return the tasks of a run in the order of their buckets."""
+        return sorted((task for task in self.tasks if task.run == run), key=lambda task: task.index)
 
 
 def options(folder: Path) -> dict[str, str]:
@@ -69,4 +69,4 @@ def _run(event: Mapping[str, Any]) -> str:
 
 def _task(event: Mapping[str, Any], run: str) -> Task:
     about, metrics = event["Task Info"], event["Task Metrics"]
-    return Task(run, str(about["Executor ID"]), about["Launch Time"] / 1e3, metrics["Executor Run Time"] / 1e3)
+    return Task(run, int(about["Index"]), str(about["Executor ID"]), metrics["Executor Run Time"] / 1e3)

@@ -96,7 +96,7 @@ def event(name: str, **fields: object) -> str:
 
 
 def ended(stage: int, executor: str, milliseconds: int, reason: str = "Success") -> str:
-    about, metrics = {"Executor ID": executor, "Launch Time": 1_000}, {"Executor Run Time": milliseconds}
+    about, metrics = {"Executor ID": executor, "Index": milliseconds // 100}, {"Executor Run Time": milliseconds}
     return event(
         "TaskEnd", **{"Stage ID": stage, "Task End Reason": {"Reason": reason}, "Task Info": about, "Task Metrics": metrics}
     )
@@ -108,8 +108,8 @@ def test_an_event_log_says_who_ran_what():
         event("ExecutorAdded", **{"Executor ID": "1"}),
         event("JobStart", **{"Stage IDs": [4, 5], "Properties": {"spark.jobGroup.id": "round-1"}}),
         event("JobStart", **{"Stage IDs": [6]}),
-        ended(4, "0", 250),
         ended(5, "1", 500),
+        ended(4, "0", 250),
         ended(5, "1", 10, "Resubmitted"),
         ended(6, "1", 70),
     ]
@@ -179,7 +179,8 @@ def test_memorys_table_bounds_a_host_by_its_highest():
 def region(buckets: list[float]) -> dict:
     total = sum(buckets) / skew.TASKS
     tail = max(buckets) / float(np.median(buckets))
-    return {"customers": 10, "seconds": total, "users_s": 10 / total, "buckets_s": buckets, "largest_s": max(buckets),
+    return {"customers": 10, "seconds": total, "users_s": 10 / total, "buckets_s": buckets, "first_s": buckets[0],
+            "largest_s": max(buckets),
             "median_s": float(np.median(buckets)), "tail": tail, "busy": 1.0}  # fmt: skip
 
 
