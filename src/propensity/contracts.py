@@ -38,6 +38,8 @@ class TableContract:
     """What is unique in the table."""
     plain: tuple[str, ...] = ()
     """List columns written without a dictionary: their numbers hardly repeat within a file."""
+    packed: tuple[str, ...] = ()
+    """Binary columns that are of one width within a file and written as they are: no dictionary, no compression."""
 
     def file_schema(self, user_type: str) -> pa.Schema:
         """Return the schema of one file (without the partition columns)."""
@@ -53,6 +55,7 @@ class TableContract:
 PARTITION_TYPES: dict[str, pa.DataType] = {
     "region": pa.string(),
     "period": pa.string(),
+    "model_version": pa.string(),
     "score_date": pa.date32(),
     "bucket": pa.int32(),
 }
@@ -135,6 +138,29 @@ SCORE_SOURCES = ("prior", "profile", "model")
 ``profile``: known features, but no own history in any category of the model.  ``model``: both.  A model without a history path
 knows no ``profile``."""
 
+SCORE_VECTORS = TableContract(
+    "score_vectors",
+    ("region", "score_date"),
+    (
+        ("user_id", None),
+        ("probabilities", pa.binary()),  # of every category of the model, little-endian, in the order of VECTOR_CATEGORIES
+        ("score_source", pa.string()),
+        ("model_version", pa.string()),
+        ("run_id", pa.string()),
+    ),
+    ("region", "score_date", "user_id"),
+    packed=("probabilities",),
+)
+"""Every probability of each customer, where ``models.scoring.vectors`` asks for them: 4 or 2 bytes each, by that setting."""
+
+VECTOR_CATEGORIES = TableContract(
+    "vector_categories",
+    ("region", "model_version"),
+    (("position", pa.int32()), ("category", pa.int32())),
+    ("region", "model_version", "position"),
+)
+"""Which category stands where in a vector of a model version: `position` counts from 0."""
+
 CHAMPIONS = TableContract(
     "champions",
     ("region",),
@@ -172,4 +198,4 @@ DRIFT_MEASURES = (
     "days_since_event", "champion_age_days",
 )  # fmt: skip
 
-ALL_TABLES = (TOKENS, ACTIVITY, LANDED, FEATURES, LABELS, SCORES, CHAMPIONS, DRIFT)
+ALL_TABLES = (TOKENS, ACTIVITY, LANDED, FEATURES, LABELS, SCORES, SCORE_VECTORS, VECTOR_CATEGORIES, CHAMPIONS, DRIFT)

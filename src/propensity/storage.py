@@ -70,17 +70,18 @@ class Lake:
     ) -> DataFile:
         """Write one file of a table, atomically, under ``<partition folders>/<name>.parquet``.
 
-        `data` must have the contract's schema.  `stats` goes into the footer.  Raise DataError when the schema differs.
+        `data` must have the contract's schema, packed columns of any one width.  `stats` goes into the footer.  Raise DataError
+        when the schema differs.
         """
         schema = contract.file_schema(self.user_type)
-        if not data.schema.equals(schema):
+        if not _unpacked(data.schema, contract).equals(schema):
             raise DataError(f"schema differs from the contract: {_schema_difference(data.schema, schema)}", where=contract.name)
         data = data.replace_schema_metadata({STATS_KEY: json.dumps(stats, sort_keys=True).encode()})
         relative = "/".join([*(f"{key}={partition[key]}" for key in contract.partition_by), f"{name}.parquet"])
-        size = self._write_atomically(self.path(contract.name, relative), data, _with_dictionary(contract))
+        size = self._write_atomically(self.path(contract.name, relative), data, _encoding(contract))
         return DataFile(relative, dict(partition), data.num_rows, size, dict(stats))
 
-    def _write_atomically(self, path: str, data: pa.Table, dictionary: bool | list[str]) -> int:
+    def _write_atomically(self, path: str, data: pa.Table, encoding: Mapping[str, Any]) -> int:
         local = isinstance(self.fs, pafs.LocalFileSystem)
         # An object store shows an object only when it is whole; a local file needs the rename.
         target = f"{path}.{uuid.uuid4().hex}.tmp" if local else path
@@ -88,7 +89,7 @@ class Lake:
             if local:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             with self.fs.open_output_stream(target) as sink:
-                pq.write_table(data, sink, compression="zstd", compression_level=1, use_dictionary=dictionary)
+                pq.write_table(data, sink, **encoding)
             if local:
                 Path(target).replace(path)
         except OSError as error:
@@ -239,12 +240,26 @@ def _remote(root: str, options: Mapping[str, str]) -> tuple[pafs.FileSystem, str
     return fs, rest
 
 
-def _with_dictionary(contract: TableContract) -> bool | list[str]:
-    """Return the columns of the files that have a dictionary, as Parquet names them; True for all."""
-    if not contract.plain:
-        return True
+def _encoding(contract: TableContract) -> dict[str, Any]:
+    """Return how pyarrow writes the table's files: which columns have a dictionary, which are compressed."""
     lists = {name for name, kind in contract.columns if kind is not None and pa.types.is_list(kind)}
-    return [f"{n}.list.element" if n in lists else n for n, _ in contract.columns if n not in contract.plain]
+    paths = {n: f"{n}.list.element" if n in lists else n for n, _ in contract.columns}
+    bare = {*contract.plain, *contract.packed}
+    result = {"use_dictionary": [path for n, path in paths.items() if n not in bare] if bare else True}
+    if not contract.packed:
+        return {**result, "compression": "zstd", "compression_level": 1}
+    shrunk = [path for n, path in paths.items() if n not in contract.packed]
+    kinds = {path: "zstd" if path in shrunk else "none" for path in paths.values()}
+    return {**result, "compression": kinds, "compression_level": dict.fromkeys(shrunk, 1), "write_statistics": shrunk}
+
+
+def _unpacked(schema: pa.Schema, contract: TableContract) -> pa.Schema:
+    """Return a schema with its packed columns, which are of one width in a file, as the contract has them."""
+    for name in contract.packed:
+        at = schema.get_field_index(name)
+        if at >= 0 and pa.types.is_fixed_size_binary(schema.field(at).type):
+            schema = schema.set(at, pa.field(name, pa.binary()))
+    return schema
 
 
 def _add_action(file: DataFile) -> AddAction:

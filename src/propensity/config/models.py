@@ -103,7 +103,7 @@ class Models(Frozen):
     top_k: int | None = Field(None, ge=1)
     """How many categories are kept for each customer; null keeps all."""
     scoring: Scoring = Field(default_factory=Scoring)
-    """In how many bits batches are scored."""
+    """In how many bits batches are scored, and whether every probability is kept."""
     rows_in_memory: int = Field(2_000_000, ge=1)
     """Rows of the training windows kept in memory at most.  A region with more reads them from storage in every epoch, bucket by
     bucket; only the propensity network can, the other families keep all."""

@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from propensity.contracts import SCORES
+from propensity.contracts import SCORE_VECTORS, SCORES
 from propensity.delivery.database import Connection, connected, prepare
 from propensity.delivery.load import Load, copy_file, open_load, partition_lock, swap_in
+from propensity.delivery.vectors import commit_vectors
 from propensity.errors import ConflictError, DataError
 from propensity.features import tokens
 from propensity.quality.staged import StagedScores
@@ -52,6 +53,7 @@ def publish(lake: Lake, staged: StagedScores, url: str, run_tasks: RunTasks, for
         prepare(connection, lake.user_type, lake.config.region_names)
         with partition_lock(connection, staged.region, staged.score_date):
             metadata = {"run_id": staged.run_id, "model_version": staged.model_version}
+            commit_vectors(lake, staged)
             changed = lake.commit(SCORES, staged.files, staged.partition, metadata)
             if not changed and not force and _published(connection, publication):
                 return Published(staged.rows, staged.run_id, staged.model_version, True)
@@ -95,6 +97,7 @@ def _load(
 
 def _demand_files(lake: Lake, staged: StagedScores) -> None:
     missing = [f.path for f in staged.files if not lake.exists(SCORES.name, f.path)]
+    missing += [f.path for f in staged.vectors if not lake.exists(SCORE_VECTORS.name, f.path)]
     if missing or not staged.files:
         do = "score this day again"
         raise DataError("staged score files are gone", where=staged.run_id, count=len(missing), examples=missing, do=do)

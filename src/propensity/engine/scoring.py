@@ -3,17 +3,18 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from propensity.config.scoring import Precision
-from propensity.contracts import FEATURES, SCORE_SOURCES, SCORES
+from propensity.contracts import FEATURES, SCORE_SOURCES, SCORE_VECTORS, SCORES
 from propensity.engine.buckets import map_cheaply
 from propensity.engine.precision import resolve_precision
+from propensity.engine.vectors import VectorFile, categories_file
 from propensity.engine.worker_model import Champion, model_of
 from propensity.features import tokens
 from propensity.features.csr import SparseBatch, from_arrow
@@ -31,10 +32,14 @@ BATCH = 1024
 SOURCES = pa.array(SCORE_SOURCES, pa.string())
 COUNTED = 32 * BATCH
 """Users of a file that are counted for the drift table, in batches evenly spread: all would take a fifth of the scoring."""
-SMALL = 16 * 2**20
-"""Bytes of feature files up to which no Spark is started."""
+SMALL = 32 * 2**20
+"""Bytes of feature files up to which no Spark is started: 160 thousand customers of the reference shape, 5 s by two threads."""
 FORMAT = 3
 """Part of the run's id; counts up when the files or what their footers count change, so that no older one is taken for done."""
+
+
+_Scored: TypeAlias = tuple[DataFile, DataFile | None]
+"""A bucket's scores, and its vectors where they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +68,29 @@ def score_region(
     run_id = _run_id(lake, region, date, champion, features, precision)
     partition = {"region": region, "score_date": date.isoformat()}
     names = [_name(run_id, file) for file in features]
-    done = [lake.stat(SCORES, partition, name) for name in names]
-    finished = [file for file in done if file is not None]
+    done = [_finished(lake, partition, name) for name in names]
+    finished = [files for files in done if files is not None]
     if not force and len(finished) == len(names) and staged_path(lake.config, run_id).is_file():
-        return StagedScores(run_id, **partition, model_version=champion.version, files=tuple(finished)), True
+        return _staged(lake, run_id, partition, champion, finished), True
     run = _Run(lake, run_id, partition, champion, groups_of(lake.config, tokens.load(lake)), precision, force)
     files = map_cheaply(lake.config, _score, features, run, f"{region}: buckets scored", size, small)
-    staged = StagedScores(run_id, **partition, model_version=champion.version, files=tuple(files))
+    staged = _staged(lake, run_id, partition, champion, files)
     write_staged(lake.config, staged)
     return staged, False
 
 
+def _staged(lake: Lake, run_id: str, partition: Mapping[str, str], champion: Champion, files: Sequence[_Scored]) -> StagedScores:
+    vectors = tuple(vector for _, vector in files if vector is not None)
+    categories = categories_file(lake, partition["region"], champion.version) if vectors else None
+    scores = tuple(file for file, _ in files)
+    return StagedScores(run_id, **partition, model_version=champion.version, files=scores, vectors=vectors, categories=categories)
+
+
 def _run_id(lake: Lake, region: str, date: dt.date, champion: Champion, features: list[DataFile], precision: Precision) -> str:
     model = [champion.version, champion.digest, lake.config.models.top_k, precision]
-    parts = [FORMAT, region, date.isoformat(), *model, [f.path for f in features]]
+    kind, device = lake.config.models.scoring.vectors, lake.config.models.scoring.device
+    asked = [*([] if kind == "none" else [kind]), *([] if device == "cpu" else [device])]
+    parts = [FORMAT, region, date.isoformat(), *model, *asked, [f.path for f in features]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 
@@ -85,23 +99,43 @@ def _name(run_id: str, features: DataFile) -> str:
     return f"{bucket}-{run_id}"
 
 
-def _score(features: DataFile, run: _Run) -> DataFile:
+def _score(features: DataFile, run: _Run) -> _Scored:
     lake, name = run.lake, _name(run.run_id, features)
-    done = None if run.force else lake.stat(SCORES, run.partition, name)
+    done = None if run.force else _finished(lake, run.partition, name)
     if done is not None:
         return done
     model = model_of(run.champion, lake.config, run.precision)
     rows = lake.read(FEATURES.name, features).combine_chunks()
     counter = DayCounter(run.groups, known_features(model))
     parts = [SCORES.file_schema(lake.user_type).empty_table()]
+    vectors = _vectors(lake, run)
     step = max(-(-rows.num_rows // COUNTED), 1)
     for number, (users, batch) in enumerate(_batches(rows)):
-        scores = model.score(batch, lake.config.models.top_k)
+        raw = model.raw(batch)
+        scores = model.likeliest(raw, lake.config.models.top_k)
         if number % step == 0:
             counter.add(batch, scores)
         parts.append(_table(lake, run, users, scores))
+        if vectors is not None:
+            vectors.add(users, raw)
+    # The vectors first: where the scores are there, so are they.
+    every = None if vectors is None else vectors.write(run.partition, name, model.categories)
     table = pa.concat_tables(parts).combine_chunks()
-    return lake.write(SCORES, run.partition, name, table, {**score_statistics(table), DISTRIBUTIONS: counter.counts()})
+    stats = {**score_statistics(table), DISTRIBUTIONS: counter.counts()}
+    return lake.write(SCORES, run.partition, name, table, stats), every
+
+
+def _vectors(lake: Lake, run: _Run) -> VectorFile | None:
+    kind = lake.config.models.scoring.vectors
+    return None if kind == "none" else VectorFile(lake, kind, run.champion.version, run.run_id)
+
+
+def _finished(lake: Lake, partition: Mapping[str, str], name: str) -> _Scored | None:
+    """Return a bucket's files where all that the configuration asks for are there."""
+    scores = lake.stat(SCORES, partition, name)
+    asked = lake.config.models.scoring.vectors != "none"
+    vectors = lake.stat(SCORE_VECTORS, partition, name) if asked and scores is not None else None
+    return None if scores is None or (asked and vectors is None) else (scores, vectors)
 
 
 def _batches(rows: pa.Table) -> Iterator[tuple[pa.Array, SparseBatch]]:

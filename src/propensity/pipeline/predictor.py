@@ -95,7 +95,10 @@ class Predictor(ABC, Generic[One, Many]):
 
     def score(self, many: Many, k: int | None = None) -> Scores:
         """Return the `k` likeliest categories of each user (None or more than C: all C of them)."""
-        raw = self.raw(many)
+        return self.likeliest(self.raw(many), k)
+
+    def likeliest(self, raw: Raw, k: int | None = None) -> Scores:
+        """Return the same of logits that are there already."""
         width = raw.logits.shape[1]
         ids, probabilities = deliver(raw.logits, self.categories, width if k is None else min(k, width))
         return Scores(ids, probabilities, raw.source)

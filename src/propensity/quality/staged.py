@@ -22,6 +22,10 @@ class StagedScores:
     """YYYY-MM-DD."""
     model_version: str
     files: tuple[DataFile, ...]
+    vectors: tuple[DataFile, ...] = ()
+    """Files of every category's probability, where the run was asked for them."""
+    categories: DataFile | None = None
+    """Which category stands where in them."""
 
     @property
     def partition(self) -> dict[str, str]:
@@ -52,7 +56,11 @@ def read_staged(config: Config, run_id: str, region: str, score_date: str) -> St
     if not run_id.isalnum() or not path.is_file():
         raise DataError("no such run of scores", where=str(path), do="run jobs/score.py first and pass on its run_id")
     content = json.loads(path.read_text(encoding="utf-8"))
-    staged = StagedScores(**{**content, "files": _files(content["files"])})
+    categories = content.get("categories")
+    staged = StagedScores(
+        **{**content, "files": _files(content["files"]), "vectors": _files(content.get("vectors", ()))}
+        | {"categories": categories and DataFile(**categories)}
+    )
     if (staged.region, staged.score_date) != (region, score_date):
         what = f"the run is of {staged.region}, {staged.score_date}, not of {region}, {score_date}"
         raise DataError(what, where=str(path), do="pass on the run_id that this region's score job printed")
