@@ -51,9 +51,10 @@ def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFil
     """
     wanted = lake.config.models.scoring.precision
     largest = max(features, key=lambda file: file.rows, default=None)
-    if wanted == "float32" or largest is None or largest.rows == 0:
+    exact = wanted == "float32" and lake.config.models.scoring.device == "cpu"
+    if exact or largest is None or largest.rows == 0:
         return "float32"
-    candidates = EVERY if wanted == "auto" else ("float32", wanted)
+    candidates = EVERY if wanted == "auto" else tuple(dict.fromkeys(("float32", wanted)))
     shared = (lake, champion, candidates)
     [found] = map_cheaply(lake.config, measure, [largest], shared, "measuring precisions", size, small)
     for one in found:
@@ -68,7 +69,7 @@ def resolve_precision(lake: Lake, champion: Champion, features: Sequence[DataFil
 def _refuse(found: Measured, champion: Champion) -> None:
     if not found.kept:
         what = f"{found.precision} does not keep to models.scoring.max_deviation and min_same_top: {found.line()}"
-        raise BundleError(what, where=str(champion.folder), do="set models.scoring.precision to float32 or auto")
+        raise BundleError(what, where=str(champion.folder), do="set models.scoring.precision to float32 or auto, device to cpu")
 
 
 def measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) -> list[Measured]:
@@ -80,14 +81,17 @@ def measure(file: DataFile, shared: tuple[Lake, Champion, Sequence[Precision]]) 
     lake, champion, wanted = shared
     table = lake.read(FEATURES.name, file).slice(0, lake.config.models.scoring.sample).combine_chunks()
     batches = [from_arrow(b["indices"], b["values"]) for b in table.to_batches(max_chunksize=BATCH)]
-    exact = model_of(champion, lake.config, "float32")
+    exact = model_of(champion, lake.config, "float32", "cpu")
     if lake.config.models.scoring.precision == "auto" and not isinstance(uncalibrated(exact), PropensityPredictor):
         wanted = ("float32",)
     models: dict[Precision, Any] = {name: model_of(champion, lake.config, name) for name in wanted}
     timed = batches if lake.config.models.scoring.precision == "auto" else []
     seconds = _seconds(models, timed, lake.config.models.top_k)
     logits = {name: np.concatenate([model.raw(batch).logits for batch in batches]) for name, model in models.items()}
-    return [_compared(lake, name, logits["float32"], logits[name], seconds[name]) for name in wanted]
+    reference = logits["float32"]
+    if models["float32"] is not exact:
+        reference = np.concatenate([exact.raw(batch).logits for batch in batches])
+    return [_compared(lake, name, reference, logits[name], seconds[name]) for name in wanted]
 
 
 def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: int | None) -> dict[Precision, float]:
@@ -104,7 +108,7 @@ def _seconds(models: dict[Precision, Any], batches: Sequence["SparseBatch"], k: 
 def _compared(lake: Lake, name: Precision, exact: "FloatArray", logits: "FloatArray", seconds: float) -> Measured:
     from propensity.models.deviation import deviation
 
-    if name == "float32":
+    if logits is exact:
         return Measured(name, seconds, largest=0.0, p99=0.0, same_top=1.0, kept=True)
     bounds, width = lake.config.models.scoring, exact.shape[1]
     found = deviation(exact, logits, min(lake.config.models.top_k or width, width))

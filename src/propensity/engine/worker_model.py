@@ -6,7 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from propensity.config import Config
-from propensity.config.scoring import Precision
+from propensity.config.scoring import Device, Precision
 from propensity.errors import BundleError
 
 if TYPE_CHECKING:
@@ -22,31 +22,35 @@ class Champion:
     folder: Path
 
 
-_models: dict[tuple[str, Precision], "SparsePredictor"] = {}
+_models: dict[tuple[str, Precision, Device], "SparsePredictor"] = {}
 """Of one champion."""
 _loading = Lock()
 """Where no Spark is started, several threads ask for the model at once, and it is loaded once."""
 
 
-def model_of(champion: Champion, config: Config, precision: Precision) -> "SparsePredictor":
-    """Return the champion's model, its weights in `precision`; raise BundleError when it is not there or not intact."""
-    exact: Precision = "float32"
+def model_of(champion: Champion, config: Config, precision: Precision, device: Device | None = None) -> "SparsePredictor":
+    """Return the champion's model, its weights in `precision` on `device` (None: the one that is set).
+
+    Raise BundleError when it is not there or not intact, MachineError without such a device.
+    """
+    where = device or config.models.scoring.device
+    exact: tuple[str, Precision, Device] = (champion.digest, "float32", "cpu")
     with _loading:
-        if (champion.digest, exact) not in _models:
+        if exact not in _models:
             _models.clear()
-            _models[champion.digest, exact] = _load(champion, config)
-        if (champion.digest, precision) not in _models:
-            _models[champion.digest, precision] = _reduced(_models[champion.digest, exact], precision)
-        return _models[champion.digest, precision]
+            _models[exact] = _load(champion, config)
+        if (champion.digest, precision, where) not in _models:
+            _models[champion.digest, precision, where] = _reduced(_models[exact], precision, where)
+        return _models[champion.digest, precision, where]
 
 
-def _reduced(exact: "SparsePredictor", precision: Precision) -> "SparsePredictor":
+def _reduced(exact: "SparsePredictor", precision: Precision, device: Device) -> "SparsePredictor":
     import torch  # only where it is wanted
 
     from propensity.models.reduced import ReducedPredictor
 
     torch.set_num_threads(1)  # one thread a task, as a worker of Spark's has by its environment: the same sums, the same bits
-    return ReducedPredictor(exact, precision)
+    return ReducedPredictor(exact, precision, device)
 
 
 def _load(champion: Champion, config: Config) -> "SparsePredictor":

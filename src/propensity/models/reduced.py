@@ -1,7 +1,7 @@
-"""The propensity network in fewer bits, for batches: torch's matrix products in 16 bits between compiled loops in 32.
+"""The propensity network in fewer bits or on a GPU, for batches: torch's matrix products between compiled loops in 32 bits.
 
 What it says deviates from the exact predictor, which is what one customer has online; by how much, :mod:`models.deviation` tells
-for the trained model.  A run that wants it says so (``models.scoring.precision``).
+for the trained model.  A run that wants it says so (``models.scoring.precision`` and ``device``).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding_bag, linear, pad
 
-from propensity.errors import BundleError
+from propensity.errors import BundleError, MachineError
 from propensity.features.csr import FloatArray, IntArray, SparseBatch
 from propensity.models.batch_kernel import Found, finish, look_up, room_for
 from propensity.models.calibrated import CalibratedPredictor, uncalibrated
@@ -20,24 +20,24 @@ from propensity.pipeline.kernels import usable
 from propensity.pipeline.predictor import Raw, SparsePredictor
 from propensity.pipeline.transformer import Tensors
 
-TYPES: Mapping[str, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+TYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 USED = ("embedding.weight", "embedding_bias", "hidden.weight", "hidden.bias", "output.weight", "output.bias")
 """Weights that matrix products take; the history path stays in 32 bits."""
 MULTIPLE = 32
 
 
 class ReducedPredictor(SparsePredictor):
-    """A trained propensity network, calibrated or not, whose matrices are kept and multiplied in 16 bits."""
+    """A trained propensity network, calibrated or not, whose matrices are kept and multiplied in 16 bits, or on a GPU."""
 
-    def __init__(self, exact: SparsePredictor, precision: str) -> None:
-        """Raise BundleError for another family of models."""
+    def __init__(self, exact: SparsePredictor, precision: str, device: str = "cpu") -> None:
+        """Raise BundleError for another family of models, MachineError without such a device."""
         network = uncalibrated(exact)
         if not isinstance(network, PropensityPredictor):
-            what, do = f"{exact.kind} cannot be scored in {precision}", "set models.scoring.precision to float32"
+            what, do = f"{exact.kind} cannot be scored in {precision} on {device}", "leave models.scoring at float32 and cpu"
             raise BundleError(what, where="models.yaml", do=do)
         self.exact, self.kind, self.thresholds = exact, exact.kind, exact.thresholds
         self._sparse, self._own = network.compiled
-        self._type = TYPES[precision]
+        self._type, self._device = TYPES[precision], _device(device)
         slope, offset = _calibration(exact)
         self._slope = slope
         weights = {name: torch.from_numpy(network.weights[name].copy()) for name in USED}
@@ -46,7 +46,7 @@ class ReducedPredictor(SparsePredictor):
         self._spare = -output.shape[1] % MULTIPLE
         weights["output.weight"] = pad(output * torch.from_numpy(slope)[:, None], (0, self._spare))
         weights["output.bias"] = bias * torch.from_numpy(slope) + torch.from_numpy(offset)
-        self._weights = {name: weight.to(self._type) for name, weight in weights.items()}
+        self._weights = {name: weight.to(self._device, self._type) for name, weight in weights.items()}
 
     @property
     def categories(self) -> IntArray:
@@ -67,17 +67,23 @@ class ReducedPredictor(SparsePredictor):
         look_up(usable(many.indices), usable(many.values), usable(many.offsets), self._sparse, self._own, found)
         return found
 
-    @torch.inference_mode()
     def products(self, found: Found) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the profile (B, H) and what the sparse path says, calibrated (B, C): both float32."""
-        weights, entries = self._weights, int(found.offsets[-1])
-        rows, offsets = torch.from_numpy(found.rows[:entries]), torch.from_numpy(found.offsets)
-        values = torch.from_numpy(found.values[:entries]).to(self._type)
-        table = weights["embedding.weight"]
-        bag = embedding_bag(rows, table, offsets, mode="sum", per_sample_weights=values, include_last_offset=True)
+        """Return the profile (B, H) and what the sparse path says, calibrated (B, C): both float32, on the CPU."""
+        entries = int(found.offsets[-1])
+        given = found.rows[:entries], found.values[:entries], found.offsets, found.standardised
+        hidden, logits = self.multiply(*(torch.from_numpy(array).to(self._device) for array in given))
+        return hidden.cpu(), logits.cpu()
+
+    @torch.inference_mode()
+    def multiply(
+        self, rows: torch.Tensor, values: torch.Tensor, offsets: torch.Tensor, standardised: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what :meth:`products` does from what rows have (:class:`Found`), all of it on the predictor's device."""
+        weights, scales, table = self._weights, values.to(self._type), self._weights["embedding.weight"]
+        bag = embedding_bag(rows, table, offsets, mode="sum", per_sample_weights=scales, include_last_offset=True)
         first = bag.add_(weights["embedding_bias"]).relu_()
         hidden = linear(first, weights["hidden.weight"], weights["hidden.bias"]).relu_()
-        last = torch.cat([hidden, torch.from_numpy(found.standardised).to(self._type)], dim=1)
+        last = torch.cat([hidden, standardised.to(self._type)], dim=1)
         return hidden.float(), linear(last, weights["output.weight"], weights["output.bias"]).float()
 
     def tensors(self) -> Tensors:
@@ -87,6 +93,13 @@ class ReducedPredictor(SparsePredictor):
     def describe(self) -> Mapping[str, Any]:
         """Return what the manifest says about the model."""
         return self.exact.describe()
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        where, do = "models.yaml, scoring.device", "set it to cpu, or score where there is a GPU"
+        raise MachineError("CUDA was asked for and this machine has none", where=where, do=do)
+    return torch.device(name)
 
 
 def _calibration(predictor: SparsePredictor) -> tuple[FloatArray, FloatArray]:
