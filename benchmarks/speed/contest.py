@@ -17,16 +17,22 @@ ROOT = Path(__file__).parents[2]
 
 
 def in_turns(
-    module: str, names: Sequence[str], arguments: Sequence[str], rounds: int, check: Callable[[], object] = dict
+    module: str,
+    names: Sequence[str],
+    arguments: Sequence[str],
+    rounds: int,
+    check: Callable[[], object] = dict,
+    fewer: Mapping[str, int] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run ``python -m module NAME arguments`` for every name, `rounds` times in turns; return the figures by name.
 
     Such a process ends with a line that :func:`report` printed.  Seconds are medians over the rounds; memory is the highest.
-    `check` is called after the first round, and raises when the contenders' outputs do not agree.
+    `check` is called after the first round, and raises when the contenders' outputs do not agree.  `fewer` has the names of
+    those who take so long that they run in that many of the first rounds only.
     """
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(rounds):
-        for name in names:
+        for name in [n for n in names if number < (fewer or {}).get(n, rounds)]:
             runs[name].append(_alone([sys.executable, "-m", module, name, *arguments]))
             figures = ", ".join(f"{key} {value:.2f}" for key, value in runs[name][-1].items())
             print(f"round {number + 1} of {rounds}: {name}: {figures}; load {load():.1f}", flush=True)

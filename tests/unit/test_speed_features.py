@@ -102,12 +102,20 @@ def test_every_peer_is_a_contender_with_a_line():
     result = {"events": 20_000_000, "users": 300_000, "windows": (7, 28, 91), "threads": 2, "contenders": contenders,
               "load_before": 0.5, "load_after": 2.0}  # fmt: skip
     lines = features.table(result)
-    assert lines[2] == f"| {features.OURS} | 4.0 | 5.0 | 1.0 | 7 | 1.0 | 2.0 |"
-    assert [line.split(" | ")[3] for line in lines[2:9]] == ["1.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0"]
-    assert "turns: 3, medians; load average 0.5 before, 2.0 after" in lines[-1]
+    assert lines[2] == f"| {features.OURS} | 3 | 4.0 | 5.0 | 1.0 | 7 | 1.0 | 2.0 |"
+    assert [line.split(" | ")[4] for line in lines[2:9]] == ["1.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0"]
+    assert "medians of the turns; load average 0.5 before, 2.0 after" in lines[-1]
     names = (landing.OURS, landing.COUNTED, landing.PLAIN, landing.SPARK, landing.MONTH_END)
     landed = landing.table(result | {"contenders": dict.fromkeys(names, figures), "events": 220_000})
     assert all(line.split(" | ")[2] == "1.00" for line in landed[2:7])
+
+
+def test_a_slow_contender_takes_fewer_turns(monkeypatch):
+    ran = []
+    monkeypatch.setattr(contest, "_alone", lambda command: ran.append(command[3]) or {"run_s": 1.0, "peak_mb": 1.0})
+    found = contest.in_turns("module", ["quick", "slow"], [], 3, fewer={"slow": 2})
+    assert ran == ["quick", "slow", "quick", "slow", "quick"]
+    assert {name: len(figures["all_s"]) for name, figures in found.items()} == {"quick": 3, "slow": 2}
 
 
 def test_medians_and_peaks_of_the_rounds():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from propensity.features.csr import FloatArray, SparseBatch
 
 EVERY: tuple[Precision, ...] = ("float32", "float16", "bfloat16")
-ROUNDS, BATCH = 3, 1024
+ROUNDS, BATCH = 3, 256
 
 
 @dataclass(frozen=True)
