@@ -73,7 +73,7 @@ def from_list(column: pa.Array, width: int) -> FloatArray:
 
 def from_bytes(column: pa.Array, width: int, kind: type = np.float32) -> Numbers:
     """Return the numbers (B, C) of a binary column, of one length or not."""
-    flat = np.frombuffer(column.buffers()[-1], kind)
+    flat: Numbers = np.frombuffer(column.buffers()[-1], kind)
     if pa.types.is_fixed_size_binary(column.type):
         first = column.offset * width
     else:

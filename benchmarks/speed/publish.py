@@ -53,7 +53,7 @@ class Ready:
     lake: Lake
     staged: tuple[StagedScores, StagedScores]
     """The same scores as two runs: publishing one replaces the other."""
-    files: dict[str, list[Path | None]]
+    files: dict[str, list[Path]]
     """What peers send, a file for each connection, by contender."""
     bytes: int
     """Of the rows in COPY's binary format."""
@@ -89,7 +89,7 @@ def ready(home: Path, users: int) -> Ready:
             lake.write(SCORES, partition, f"{bucket:05d}-{run}", t.set_column(at, "run_id", pa.repeat(run, len(t))), {})
             for bucket, t in enumerate(tables)
         ]
-        return StagedScores(run, **partition, model_version=champion.version, files=tuple(files))
+        return StagedScores(run, REGION, DAY.isoformat(), model_version=champion.version, files=tuple(files))
 
     folder = home / "sent"
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,8 +136,8 @@ class Contest:
 
     def _bare(self, name: str, what: str, then: str = "") -> float:
         self._execute("DROP TABLE IF EXISTS bare", peers.PLAIN, "CHECKPOINT")
-        files, arguments = self.given.files.get(name, [None] * CONNECTIONS), []
-        peers.side_by_side(self.senders, "prepare", files)
+        arguments: list[Sequence[Any]] = []
+        peers.side_by_side(self.senders, "prepare", self.given.files.get(name, [None] * CONNECTIONS))
         if name == FILES:
             scores = self.given.staged[0].files
             arguments = [[self.given.lake] * CONNECTIONS, [scores[number::CONNECTIONS] for number in range(CONNECTIONS)]]
@@ -173,7 +173,7 @@ def measure(home: Path, fast: bool) -> dict[str, Any]:
     """Return every contender's figures, and where our time goes; what the server has lies below `home`."""
     home, before, rounds = home.resolve(), load(), 1 if fast else 3
     given = ready(home, USERS[fast])
-    users, spent = given.staged[0].rows, {}
+    users, spent = given.staged[0].rows, dict[str, list[float]]()
     with postgres(home, free_port()) as server, peers.senders(server.address, CONNECTIONS) as some:
         contest = Contest(server.address, given, some)
         contest.contenders[PROCESSES]()  # to warm up: the server, both processes, the files

@@ -9,6 +9,7 @@ from unittest import mock
 import psycopg
 
 from propensity.delivery import load, publish
+from propensity.delivery.binary import encode
 from propensity.quality.staged import StagedScores
 from propensity.storage import Lake
 
@@ -74,7 +75,7 @@ def profile(lake: Lake, staged: StagedScores, url: str) -> dict[str, float]:
         for owner, name, what in ((Lake, "read", READ), (Lake, "commit", COMMIT), (publish, "open_load", OPEN),
                                   (publish, "prepare", OPEN), (publish, "swap_in", SWAP)):  # fmt: skip
             stack.enter_context(mock.patch.object(owner, name, watch.timed(what, getattr(owner, name))))
-        stack.enter_context(mock.patch.object(load, "encode", watch.iterated(ENCODE, load.encode)))
+        stack.enter_context(mock.patch.object(load, "encode", watch.iterated(ENCODE, encode)))
         execute = watch.executed(psycopg.Connection.execute)
         stack.enter_context(mock.patch.object(psycopg.Connection, "execute", execute))
         started = time.perf_counter()

@@ -47,7 +47,7 @@ def encode(scores: pa.Table, rows: int = 8192) -> Iterator[memoryview]:
     yield memoryview(HEADER)
     for batch in scores.to_batches(max_chunksize=rows):
         for part in _of_one_shape(batch):
-            data = memoryview(_rows(part).reshape(-1))
+            data = _rows(part).reshape(-1).data
             for start in range(0, len(data), CHUNK):
                 yield data[start : start + CHUNK]
     yield memoryview(TRAILER)
