@@ -122,8 +122,8 @@ def _make_past(lake: Lake) -> None:
 # -- a day ---------------------------------------------------------------------------------------------------------------
 
 
-def run_day(config: Config, database: str, spark: str) -> dict[str, dict[str, Any]]:
-    """Run every job of a day; return the figures of each by task."""
+def run_day(config: Config, database: str, spark: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """Run every job of a day; return the figures of each by task, and how many customers were scored."""
     settings = {
         "PROPENSITY_CONF": str(config.folder),
         "PROPENSITY_HOME": str(config.home.parent),
@@ -136,8 +136,8 @@ def run_day(config: Config, database: str, spark: str) -> dict[str, dict[str, An
         found[step.task], verdict = run_job(step.job, [*arguments, *step.more], settings, spark)
         if verdict["skipped"]:
             raise SystemExit(f"error: {step.task} found nothing to do, so its time says nothing")
-        facts |= {name: verdict[name] for name in ("landing", "version", "digest", "run_id") if name in verdict}
-    return found
+        facts |= {name: verdict[name] for name in ("landing", "version", "digest", "run_id", "users") if name in verdict}
+    return found, facts["users"]
 
 
 def run_job(
@@ -196,13 +196,15 @@ def measure(home: Path, fast: bool) -> dict[str, Any]:
     with postgres(home, free_port()) as server:
         for number, spark in enumerate(rounds, 1):
             put_back(config, home / "past")
-            found.append(run_day(config, server.address, spark))
+            day, customers = run_day(config, server.address, spark)
+            found.append(day)
             seconds = sum(job["wall_s"] for job in found[-1].values())
             print(f"day {number} of {len(rounds)}, Spark {spark}: {seconds:.1f} s; load {load():.1f}", flush=True)
     small = [day for day, spark in zip(found, rounds, strict=True) if spark == "small"]
     always = found[-1] if rounds[-1] == "always" else None
-    return {"jobs": {step.task: _middle([day[step.task] for day in small]) for step in DAY}, "always": always,
-            "all": found, "rounds": len(small), "prepared_s": prepared_s, "load": [before, load()]}  # fmt: skip
+    jobs = {step.task: _middle([day[step.task] for day in small]) for step in DAY}
+    told = {"rounds": len(small), "customers": customers, "prepared_s": prepared_s, "load": [before, load()]}
+    return {"jobs": jobs, "always": always, "all": found, **told}
 
 
 def _middle(days: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -220,14 +222,14 @@ def table(result: dict[str, Any]) -> list[str]:
     lines.append(["**all**", *(f"**{total[name]:.2f}**" for name in names), str(started)])
     title = ["job", "seconds", "of these start", "imports", "Spark's start", "work", "rest", "processor s", "a JVM?"]
     verdict = "under" if total["wall_s"] < BAR_SECONDS else "NOT under"
-    said = [f"A day of one region of 1,200 customers: {total['wall_s']:.1f} s, {verdict} {BAR_SECONDS:.0f} s."]
+    said = [f"A day of one region of {result['customers']:,} customers: {total['wall_s']:.1f} s, {verdict} {BAR_SECONDS:.0f} s."]
     if result["always"]:
         spark = result["always"].values()
         said += [f"With Spark in every step that has tasks, once: {sum(job['wall_s'] for job in spark):.1f} s "
                  f"and {sum(job['jvm'] for job in spark)} JVMs."]  # fmt: skip
-    loads = result["load"]
-    return [*rows_of(title, lines), "", *said, f"Each job's median of {result['rounds']}; load average {loads[0]:.1f} to "
-            f"{loads[1]:.1f}; the region's past took {result['prepared_s']:.0f} s to make."]  # fmt: skip
+    loads, past = result["load"], result["prepared_s"]
+    said += [f"Each job's median of {result['rounds']}; load average {loads[0]:.1f} to {loads[1]:.1f}."]
+    return [*rows_of(title, lines), "", *said, *([f"The region's past took {past:.0f} s to make."] if past > 1 else [])]
 
 
 def main() -> None:

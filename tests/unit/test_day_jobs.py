@@ -90,8 +90,14 @@ def test_the_table_has_a_row_for_each_job_and_their_sum():
         "cpu_s": 2.0,
         "jvm": False,
     }
-    result = {"jobs": dict.fromkeys((step.task for step in day_jobs.DAY), job), "always": None, "rounds": 3, "prepared_s": 1}
+    result = {
+        "jobs": dict.fromkeys((step.task for step in day_jobs.DAY), job),
+        "always": None,
+        "rounds": 3,
+        "prepared_s": 1,
+        "customers": 1200,
+    }
     lines = day_jobs.table(result | {"load": [0.0, 0.0]})
     assert [line.split(" | ")[0] for line in lines[2:11]] == [*(f"| {step.task}" for step in day_jobs.DAY), "| **all**"]
     assert "**20.00**" in lines[10]
-    assert "under 30 s" in lines[12]
+    assert "1,200 customers: 20.0 s, under 30 s" in lines[12]

@@ -26,8 +26,8 @@ DEFAULT = sql.SQL("ALTER TABLE {} ALTER {} SET DEFAULT {}")
 COUNT = sql.SQL("SELECT count(*), count(*) FILTER (WHERE run_id = {run} AND model_version = {version}) FROM {table}")
 ATTACH = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})")
 
-SMALL = 32 * 2**20
-"""Bytes of score files up to which no Spark is started."""
+SMALL = 128 * 2**20
+"""Bytes of score files up to which no Spark is started: 560 thousand customers' 50 pairs, 3 s by two connections."""
 
 
 @dataclass(frozen=True)

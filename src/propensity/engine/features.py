@@ -20,7 +20,7 @@ from propensity.quality.statistics import feature_statistics, label_statistics
 from propensity.storage import DataFile, Lake
 
 SMALL = 64 * 2**20
-"""Bytes of activity files, times the dates to build, up to which no Spark is started: 3 processor seconds."""
+"""Bytes of activity files, times the dates to build, up to which no Spark is started: 3 processor seconds; labels take less."""
 
 
 def make_features(lake: Lake, region: str, dates: Sequence[dt.date], force: bool, small: int = SMALL) -> list[DataFile] | None:
