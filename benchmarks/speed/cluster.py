@@ -88,7 +88,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
         ran = ", ".join(f"{executor}: {count}" for executor, count in one["tasks"].items())
         lines.append([name, f"{one['users_s']:,.0f}", f"{one['users_s'] / found[ONE]['users_s']:.2f}", ran])
     return [
-        "The same job on a standalone cluster: a second worker adds nearly what the first one does, and not a byte differs.",
+        "What a second worker of a standalone cluster adds to the first, and whether a byte differs.",
         "",
         *rows_of(["", "customers a second", "to one worker", "tasks by executor"], lines),
         "",

@@ -93,7 +93,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
         lines.append([axis["name"], *ends, slope, f"{max(axis['doublings']):.2f}", axis["bar"], "yes" if axis["met"] else "NO"])
     title = ["doubled", "from … to", "processor seconds", "slope (95%)", "steepest doubling", "bar", "met"]
     return [
-        "Twice as much of anything costs at most twice as much, and memory follows a bucket, not the customers.",
+        "What scoring costs when one thing is doubled and the rest stays; and what its memory follows.",
         "",
         *rows_of(title, lines),
         "",

@@ -121,7 +121,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
     ]
     ratios = ", ".join(f"{name} × {found['ratio']:.2f}" for name, found in result["peaks"].items())
     return [
-        "Memory does not depend on how many customers are scored, and a session does not grow.",
+        "Whether memory depends on how many customers are scored, and whether a session grows.",
         "",
         *rows_of(title, lines),
         "",

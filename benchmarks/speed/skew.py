@@ -134,7 +134,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
     ]
     met = result["met"]
     return [
-        "A large region has no straggler, and an enormous customer holds up nothing but his own bucket.",
+        "Whether a large region has stragglers, and what one enormous customer holds up.",
         "",
         *rows_of(title, lines),
         "",

@@ -114,7 +114,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
     ]
     shares = ", ".join(f"{precision} {share:.2f}" for precision, share in result["shares"].items())
     return [
-        "A task for each core, of one thread: no other division of the machine does better.",
+        "How many customers a second each division of the machine's cores scores.",
         "",
         *rows_of(["customers a second", "", *(f"{n} task{'s' if n > 1 else ''}" for n in TASKS)], lines),
         "",

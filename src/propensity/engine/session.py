@@ -1,8 +1,11 @@
 """The Spark session: started when a job first needs it, one in a process."""
 
+import atexit
 import os
 import shutil
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from py4j.protocol import Py4JError
@@ -58,8 +61,20 @@ def _properties(config: Config) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         # Over TCP a task waits 40 ms for an acknowledgement that the kernel delays: 47 ms each before any work, 4 this way.
         "spark.python.unix.domain.socket.enabled": "true",
+        **({"spark.python.unix.domain.socket.dir": _sockets()} if spark.master.startswith("local") else {}),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": str(config.home / "spark-warehouse"),
         **spark.options,
     }
+
+
+@cache
+def _sockets() -> str:
+    """Return this process's folder for sockets, gone when it ends: Spark leaves one behind in the JVM's own in each session.
+
+    A socket's path has at most 107 bytes, so the folder is none of the project's.
+    """
+    folder = tempfile.mkdtemp(prefix="propensity-", dir="/tmp")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
