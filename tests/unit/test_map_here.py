@@ -4,14 +4,17 @@ import contextlib
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.online import NEWEST, copied_lake
 from tests.support.tasks import ten_times_but_three
 from tests.support.trained import REGION, shared
 
 from propensity.engine import buckets, worker_model
+from propensity.engine.scoring import score_region
 from propensity.engine.worker_model import Champion, model_of
 from propensity.errors import BundleError, DataError
 
@@ -89,3 +92,12 @@ def test_a_model_that_does_not_load_does_not_bar_the_next_one():
     with pytest.raises(BundleError, match="no such bundle"):
         model_of(Champion("gone", "0", folder / "gone"), lake.config, "float32")
     assert model_of(Champion(made.version, made.digest, folder / made.version), lake.config, "float32")
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_a_refusal_leaves_nothing_behind(tmp_path):
+    lake = copied_lake(tmp_path)
+    with pytest.raises(BundleError, match="no such bundle"):
+        score_region(lake, REGION, NEWEST, Champion("gone", "0", tmp_path / "gone"), force=False)
+    assert not list((lake.config.home / "staging" / "scores").glob("*"))
+    assert not list(Path(lake.path("scores")).rglob("*.parquet*"))

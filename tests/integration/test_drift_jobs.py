@@ -1,4 +1,4 @@
-"""Drift through the real jobs on Spark: kept each day, and where its gate is set, a run ends there and nothing is published."""
+"""Drift through the real jobs: kept each day, and where its gate is set, a run ends there and nothing is published."""
 
 import contextlib
 import importlib
@@ -18,8 +18,6 @@ from tests.support.trained import REGION
 from propensity.config import load_config
 from propensity.contracts import DRIFT, SCORES
 from propensity.storage import Lake
-
-pytestmark = pytest.mark.spark
 
 RULE = {
     "expect": "ExpectColumnValuesToBeBetween",
@@ -43,7 +41,7 @@ def shop(tmp_path_factory, postgres_server):
 
 
 def run(shop, name, *more):
-    """Run a job's main in this process, so that one Spark serves all; return its status, its verdict and its line of error."""
+    """Run a job's main in this process; return its status, its verdict and its line of error."""
     lake, address = shop
     verdict, said = lake.config.home / "verdict.json", io.StringIO()
     verdict.unlink(missing_ok=True)
