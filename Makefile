@@ -58,6 +58,10 @@ bench: $(STAMP)  ## how fast: ours beside peers on the same data, tables into be
 	@$(PY) -m ops java
 	$(PY) -m benchmarks.speed $(if $(FAST),--fast,--write)
 
+.PHONY: bench-gpu
+bench-gpu: $(STAMP)  ## training and scoring on the GPU beside the CPU; one line where there is no GPU
+	@$(PY) -m benchmarks.gpu $(if $(FAST),--fast)
+
 .PHONY: load
 load: $(STAMP)  ## measure the online service over HTTP beside a bare endpoint
 	$(PY) -m benchmarks.http_load

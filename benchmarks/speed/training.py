@@ -133,7 +133,7 @@ def measure(home: Path, fast: bool, threads: int = THREADS) -> dict[str, Any]:
         "threads": threads,
         "losses": losses(shape, (16 if fast else 128) * BATCH, (OURS, FLOAT, SPARSE, BAG)),
         "losses_small": losses(SMALL, (8 if fast else 32) * BATCH, (OURS, BAG, DENSE)),
-        "storage": from_storage(home, fast, threads),
+        "storage": [] if fast else from_storage(home, threads),
         "load_before": before,
         "load_after": load(),
     }
@@ -151,6 +151,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     small = ", ".join(f"{name} {loss:.5f}" for name, loss in result["losses_small"].items())
     title = ("training", "samples/s", "a processor second", "to dense input", "to the fastest products", "validation loss")
+    storage = rows_of(("one epoch", "rows", "samples/s", "peak memory, MB"), result["storage"]) if result["storage"] else ()
     return [
         *rows_of(title, lines),
         "",
@@ -158,7 +159,7 @@ def table(result: Mapping[str, Any]) -> list[str]:
         f"At {SMALL.features:,} features: {small}.",
         f"Load average before {result['load_before']:.1f}, after {result['load_after']:.1f}.",
         "",
-        *rows_of(("one epoch", "rows", "samples/s", "peak memory, MB"), result["storage"]),
+        *storage,
     ]
 
 

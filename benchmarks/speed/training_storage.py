@@ -38,10 +38,10 @@ BUFFER = 16_384
 STORED, KEPT = "read from storage", "kept in memory"
 
 
-def from_storage(home: Path, fast: bool, threads: int) -> list[tuple[str, str, str, str]]:
+def from_storage(home: Path, threads: int) -> list[tuple[str, str, str, str]]:
     """Return a line for each way and number of rows."""
     lines = []
-    for rows in (32_768, 65_536) if fast else (65_536, 131_072, 262_144):
+    for rows in (65_536, 131_072, 262_144):
         stored(home, rows)
         for way in (STORED, KEPT):
             command = [sys.executable, "-m", __spec__.name, str(home), way, "--rows", str(rows), "--threads", str(threads)]
