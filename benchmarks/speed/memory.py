@@ -28,7 +28,7 @@ SMALL_FEATURES = FEATURES // 100
 FLAT, COPIES, GROWTH_MB, LIVE_MB = 1.1, 1.2, 24.0, 24.0
 """Most that four times the customers may take, to once; copies of the weights on a host; growth of Python from the middle of the
 loop to its end, and of what the JVM holds on to: Spark remembers a session's last 1,000 jobs."""
-LOOP = {False: (300, 25.0), True: (40, 8.0)}
+LOOP = {False: (300, 25.0), True: (40, 6.0)}
 """Runs of the loop and its seconds, whichever ends first, by whether less is wanted."""
 LOOKS = 40
 """At memory, evenly over the loop."""
@@ -37,7 +37,7 @@ LOOKS = 40
 def measure(home: Path, fast: bool) -> dict[str, Any]:
     """Return peaks by precision and customers, copies of the weights, and the loop's course."""
     home, before = home.resolve(), load()
-    buckets = 2 if fast else 6
+    buckets = 1 if fast else 5
     shape = Shape(BUCKET * buckets, buckets=buckets, history=True)
     larger = replace(shape, users=shape.users * TIMES, buckets=buckets * TIMES)
     small = replace(shape, features=SMALL_FEATURES, categories=200)

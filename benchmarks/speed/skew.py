@@ -32,8 +32,8 @@ OTHERS = tuple(f"small-{number}" for number in range(1, 5))
 EVEN, GIANT = "even", "with-giant"
 HIS_FEATURES = 100_000
 BUCKETS, TASKS = 16, 2
-LARGE = {False: 96_000, True: 16_000}
-FEW = {False: 32_000, True: 16_000}
+LARGE = {False: 96_000, True: 10_000}
+FEW = {False: 32_000, True: 10_000}
 """Customers of the region that the giant joins."""
 TAIL_BAR, BUSY_BAR = 1.5, 0.8
 """Most that the slowest bucket of the large region takes, to the median one; least share of the time that both tasks work."""
@@ -74,7 +74,7 @@ def with_giant(batch: SparseBatch, count: int = HIS_FEATURES) -> SparseBatch:
 
 def measure(home: Path, fast: bool) -> dict[str, Any]:
     """Return what regions and buckets take, medians over rounds."""
-    home, before, rounds = home.resolve(), load(), 3 if fast else 5
+    home, before, rounds = home.resolve(), load(), 2 if fast else 5
     large = Shape(LARGE[fast], buckets=BUCKETS, history=True)
     few = Shape(FEW[fast], buckets=BUCKETS, history=True, seed=9)
     prepare(home, large, few)
@@ -157,7 +157,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--home", type=Path, default=Path("var/bench/skew"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers, three rounds instead of five")
+    parser.add_argument("--fast", action="store_true", help="fewer customers, two rounds instead of five")
     arguments = parser.parse_args()
     print("\n".join(table(measure(arguments.home, arguments.fast))))
 

@@ -34,10 +34,10 @@ def test_a_power_law_is_found_exactly(exponent, factor):
 def test_the_interval_holds_the_truth_nineteen_times_in_twenty():
     random = np.random.default_rng(0)
     inside = 0
-    for _ in range(400):
+    for _ in range(2_000):
         found = growth.fit(SIZES, (np.array(SIZES) * np.exp(random.normal(0, 0.1, 6))).tolist())
         inside += found.low <= 1 <= found.high
-    assert inside / 400 == pytest.approx(0.95, abs=0.03)
+    assert inside / 2_000 == pytest.approx(0.95, abs=0.015)
 
 
 @pytest.mark.parametrize(
