@@ -32,7 +32,7 @@ OTHERS = tuple(f"small-{number}" for number in range(1, 5))
 EVEN, GIANT = "even", "with-giant"
 HIS_FEATURES = 100_000
 BUCKETS, TASKS = 16, 2
-LARGE = {False: 96_000, True: 10_000}
+LARGE = {False: 96_000, True: 24_000}
 FEW = {False: 32_000, True: 10_000}
 """Customers of the region that the giant joins."""
 TAIL_BAR, BUSY_BAR = 1.5, 0.8
