@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 from tests.support.sparse import to_batch
-from tests.support.trained import shared
+from tests.support.trained import REGION, shared
 from tests.unit.test_network import small_network
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from propensity.config import Models, PropensityNetwork
 from propensity.config.scoring import Scoring
+from propensity.contracts import FEATURES
 from propensity.engine import worker_model
+from propensity.engine.precision import measure
 from propensity.engine.worker_model import Champion, model_of
 from propensity.errors import MachineError
+from propensity.models import reduced
 from propensity.models.data import Examples
 from propensity.models.field_embedding_network import FieldEmbeddingNetwork, by_field, to_bags
 from propensity.models.loading import load_pipeline
@@ -25,6 +28,7 @@ from propensity.models.propensity_training import steps_of
 from propensity.models.reduced import ReducedPredictor
 from propensity.models.steps import WholeSteps
 from propensity.pipeline.bundle import load_bundle
+from propensity.storage import Lake
 
 META = torch.device("meta")
 PLAIN = torch.optim.Adam
@@ -115,14 +119,41 @@ def test_float32_by_torch_is_the_exact_predictor_but_for_rounding() -> None:
     np.testing.assert_array_equal(got.source, wanted.source)
 
 
-def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def on_cuda() -> tuple[Lake, Champion]:
+    """Return the shared lake with scoring set to a GPU, and its champion."""
     lake, trained = shared()
     models = lake.config.models.model_copy(update={"scoring": Scoring(device="cuda")})
-    config = lake.config.model_copy(update={"models": models})
     champion = Champion(trained.version, trained.digest, trained.folder)
+    return Lake(lake.config.model_copy(update={"models": models})), champion
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, champion = on_cuda()
     monkeypatch.setattr(worker_model, "_models", {})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(MachineError, match=r"scoring\.device: CUDA was asked for"):
-        model_of(champion, config, "float32")
-    assert not isinstance(model_of(champion, config, "float32", "cpu"), ReducedPredictor)
-    assert not isinstance(model_of(champion, lake.config, "float32"), ReducedPredictor)
+        model_of(champion, lake.config, "float32")
+    assert not isinstance(model_of(champion, lake.config, "float32", "cpu"), ReducedPredictor)
+    assert not isinstance(model_of(champion, shared()[0].config, "float32"), ReducedPredictor)
+
+
+def test_float32_on_another_device_is_measured_against_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, champion = on_cuda()
+    monkeypatch.setattr(worker_model, "_models", {})
+    monkeypatch.setattr(reduced, "_device", lambda _: torch.device("cpu"))  # in the GPU's place
+    assert isinstance(model_of(champion, lake.config, "float32"), ReducedPredictor)
+    [found] = measure(lake.files(FEATURES, region=REGION)[0], (lake, champion, ("float32",)))
+    assert 0 < found.largest < 1e-5
+    assert found.kept
+    monkeypatch.setattr(reduced.ReducedPredictor, "products", _doubled)
+    [found] = measure(lake.files(FEATURES, region=REGION)[0], (lake, champion, ("float32",)))
+    assert found.largest > 0.02
+    assert not found.kept
+
+
+PRODUCTS = ReducedPredictor.products
+
+
+def _doubled(predictor: ReducedPredictor, found: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    hidden, logits = PRODUCTS(predictor, found)
+    return hidden, logits * 2
