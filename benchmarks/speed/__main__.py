@@ -16,6 +16,7 @@ from benchmarks.speed.contest import ROOT, load
 
 PARTS = {
     "scoring": "Scoring, the 50 likeliest of 2,000 categories",
+    "scoring_profile": "Where the time of scoring goes",
     "precision": "Scoring in fewer bits",
     "equality": "The quick path beside the plain one, bit for bit",
     "top_k": "The 50 highest of 2,000",
