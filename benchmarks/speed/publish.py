@@ -207,7 +207,8 @@ def table(result: dict[str, Any]) -> list[str]:
     return [
         *rows_of(["two connections", "rows", "s", "rows a second", "MB/s", "× bare COPY"], lines), "",
         *rows_of(["ours, by one connection alone", "s", "µs a row", "share"], shares), "",
-        f"{result['users']:,} rows of {TOP} pairs, {result['bytes'] / 1e6:.0f} MB in COPY's binary format; client and server share the cores; median of "
+        f"{result['users']:,} rows of {TOP} pairs, {result['bytes'] / 1e6:.0f} MB in COPY's binary format; client and "
+        f"server share the cores; median of "
         f"{result['rounds']}; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}.",
     ]  # fmt: skip
 
