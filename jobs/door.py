@@ -23,9 +23,10 @@ Body = Callable[[Lake, argparse.Namespace], Mapping[str, Any]]
 EXIT_REFUSED, EXIT_RETRY = 2, 3
 
 # Importing is most of a short job.  What is imported stays, and is searched for garbage all the same: 0.5 s of importing
-# Great Expectations, and as much again when the process ends.
+# Great Expectations, and 0.6 when the process ends.
 gc.set_threshold(50_000)
-atexit.register(gc.freeze)
+if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:  # a job, not a test of one
+    atexit.register(gc.freeze)
 
 
 def parser(description: str | None, *, region: bool = True, purpose: bool = False) -> argparse.ArgumentParser:
