@@ -24,6 +24,8 @@ LOAD_TABLE = sql.SQL(
 )
 DEFAULT = sql.SQL("ALTER TABLE {} ALTER {} SET DEFAULT {}")
 COUNT = sql.SQL("SELECT count(*), count(*) FILTER (WHERE run_id = {run} AND model_version = {version}) FROM {table}")
+SAMPLED = 10
+"""Buckets of the key's histogram: it is unique, which the planner knows without any; a tenth of the time of the usual 100."""
 ATTACH = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})")
 
 SMALL = 128 * 2**20
@@ -80,6 +82,8 @@ def copy_file(file: DataFile, shared: tuple[Lake, Load]) -> int:
         sql.Identifier(load.table), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     )
     with connected(load.url) as connection, connection.transaction():
+        # Nothing waits for the disk here: the transaction that swaps the load in does, and for all that came before it.
+        connection.execute("SET LOCAL synchronous_commit TO off")
         try:
             noted = connection.execute(
                 "INSERT INTO load_files VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", [load.table, file.path, file.rows]
@@ -114,7 +118,9 @@ def swap_in(
         detail = [error.diag.message_detail]
         do = "score this day again with --force"
         raise DataError("a customer has two rows of scores", where=load.table, examples=detail, do=do) from None
-    connection.execute(sql.SQL("ANALYZE {} (user_id)").format(table))  # of arrays it takes as long as the COPY
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL default_statistics_target TO {}").format(SAMPLED))
+        connection.execute(sql.SQL("ANALYZE {} (user_id)").format(table))  # of arrays it takes as long as the COPY
     with connection.transaction():
         _demand_rows(connection, load, publication, expected)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(parent))
