@@ -40,7 +40,7 @@ def measure(home: Path, fast: bool, users: int | None = None) -> dict[str, Any]:
     lake, champion = reference_lake(home, Shape(count, history=True), "float32")
     features = lake.files(FEATURES, region=REGION, score_date=DAY.isoformat())
     started = time.perf_counter()
-    staged, _ = score_region(lake, REGION, DAY, champion, force=True)
+    staged, _ = score_region(lake, REGION, DAY, champion, force=True, small=0)
     quick = time.perf_counter() - started
     started = time.perf_counter()
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
