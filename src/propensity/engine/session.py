@@ -61,6 +61,7 @@ def _properties(config: Config) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         # Over TCP a task waits 40 ms for an acknowledgement that the kernel delays: 47 ms each before any work, 4 this way.
         "spark.python.unix.domain.socket.enabled": "true",
+        "spark.python.daemon.module": "propensity.engine.daemon",
         **({"spark.python.unix.domain.socket.dir": _sockets()} if spark.master.startswith("local") else {}),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
