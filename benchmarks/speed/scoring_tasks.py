@@ -20,6 +20,8 @@ from propensity.features.csr import from_arrow
 from propensity.storage import DataFile, Lake
 
 BATCH = 256
+WARM = 4096
+"""Customers scored before the clock runs."""
 PRODUCTS_BATCH = 1024
 """Products alone are quicker in larger batches."""
 _state: dict[str, Any] = {}
@@ -42,9 +44,21 @@ def prepare_once(lake: Lake, champion: Champion, precision: Precision) -> None:
         prepare(lake, champion, precision)
 
 
-def ready(_: int) -> int:
-    """Say that the process is there."""
-    return len(_state["model"].categories)
+def ready(file: DataFile) -> int:
+    """Score some customers of a file and throw the result away."""
+    return int(score_table(_state["lake"].read(FEATURES.name, file).slice(0, WARM)).num_rows)
+
+
+def warm_up(file: DataFile, shared: tuple[Lake, Champion]) -> None:
+    """Load the model in one of our workers, score some customers, measure its precision as a run does."""
+    from propensity.engine.precision import measure
+
+    lake, champion = shared
+    wanted = lake.config.models.scoring.precision
+    exact: Precision = "float32"
+    measure(file, (lake, champion, (exact,) if wanted in {exact, "auto"} else (exact, wanted)))
+    prepare(lake, champion, exact if wanted == "auto" else wanted)
+    ready(file)
 
 
 def score_batch(batch: pa.RecordBatch, model: Any) -> pa.RecordBatch:

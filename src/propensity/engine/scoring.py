@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from propensity.config.scoring import Precision
@@ -17,7 +18,7 @@ from propensity.engine.precision import resolve_precision
 from propensity.engine.vectors import VectorFile, categories_file
 from propensity.engine.worker_model import Champion, model_of
 from propensity.features import tokens
-from propensity.features.csr import SparseBatch, from_arrow
+from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
 from propensity.features.store import committed
 from propensity.models.distributions import DayCounter, Groups, groups_of, known_features
 from propensity.quality.staged import StagedScores, staged_path, write_staged
@@ -106,21 +107,22 @@ def _score(features: DataFile, run: _Run) -> _Scored:
         return done
     model = model_of(run.champion, lake.config, run.precision)
     rows = lake.read(FEATURES.name, features).combine_chunks()
-    counter = DayCounter(run.groups, known_features(model))
-    parts = [SCORES.file_schema(lake.user_type).empty_table()]
-    vectors = _vectors(lake, run)
-    step = max(-(-rows.num_rows // COUNTED), 1)
+    counter, vectors = DayCounter(run.groups, known_features(model)), _vectors(lake, run)
+    width = min(lake.config.models.top_k or len(model.categories), len(model.categories))
+    found = _Found.of(rows.num_rows, width)
+    step, first = max(-(-rows.num_rows // COUNTED), 1), 0
     for number, (users, batch) in enumerate(_batches(rows)):
         raw = model.raw(batch)
-        scores = model.likeliest(raw, lake.config.models.top_k)
+        scores = model.likeliest(raw, width)
         if number % step == 0:
             counter.add(batch, scores)
-        parts.append(_table(lake, run, users, scores))
+        found.take(first, scores)
+        first += len(users)
         if vectors is not None:
             vectors.add(users, raw)
     # The vectors first: where the scores are there, so are they.
     every = None if vectors is None else vectors.write(run.partition, name, model.categories)
-    table = pa.concat_tables(parts).combine_chunks()
+    table = _table(lake, run, rows["user_id"], found)
     stats = {**score_statistics(table), DISTRIBUTIONS: counter.counts()}
     return lake.write(SCORES, run.partition, name, table, stats), every
 
@@ -143,14 +145,34 @@ def _batches(rows: pa.Table) -> Iterator[tuple[pa.Array, SparseBatch]]:
         yield batch["user_id"], from_arrow(batch["indices"], batch["values"])
 
 
-def _table(lake: Lake, run: _Run, users: pa.Array, scores: "Scores") -> pa.Table:
-    count, k = scores.categories.shape
+@dataclass(frozen=True)
+class _Found:
+    """The scores of a file's N customers, filled batch by batch: one table is made of them, not one a batch."""
+
+    categories: IntArray
+    """(N, K); so are the probabilities."""
+    probabilities: FloatArray
+    source: npt.NDArray[np.uint8]
+    """(N,)."""
+
+    @classmethod
+    def of(cls, rows: int, width: int) -> "_Found":
+        return cls(np.empty((rows, width), np.int32), np.empty((rows, width), np.float32), np.empty(rows, np.uint8))
+
+    def take(self, first: int, scores: "Scores") -> None:
+        last = first + len(scores.source)
+        self.categories[first:last], self.probabilities[first:last] = scores.categories, scores.probabilities
+        self.source[first:last] = scores.source
+
+
+def _table(lake: Lake, run: _Run, users: pa.ChunkedArray, found: _Found) -> pa.Table:
+    count, k = found.categories.shape
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * np.int32(k))
     columns: list[Any] = [
         users,
-        pa.ListArray.from_arrays(offsets, pa.array(scores.categories.ravel(), pa.int32())),
-        pa.ListArray.from_arrays(offsets, pa.array(scores.probabilities.ravel(), pa.float32())),
-        SOURCES.take(pa.array(scores.source)),
+        pa.ListArray.from_arrays(offsets, pa.array(found.categories.ravel(), pa.int32())),
+        pa.ListArray.from_arrays(offsets, pa.array(found.probabilities.ravel(), pa.float32())),
+        SOURCES.take(pa.array(found.source)),
         pa.repeat(run.champion.version, count),
         pa.repeat(run.run_id, count),
     ]
