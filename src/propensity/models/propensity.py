@@ -147,7 +147,7 @@ def from_bundle(bundle: Bundle) -> PropensityPredictor:
             bundle.tensors[CATEGORIES], tuple(described["channels"]), tuple(described["slots"]), int(described["history_days"])
         )
         encoder = Encoder(FeatureMap(bundle.tensors[FEATURE_IDS]), history)
-        weights = {k: np.array(v) for k, v in bundle.tensors.items() if k not in (FEATURE_IDS, CATEGORIES)}
+        weights = {k: usable(v) for k, v in bundle.tensors.items() if k not in (FEATURE_IDS, CATEGORIES)}
         return PropensityPredictor(encoder, weights)
     except (KeyError, TypeError, ValueError, IndexError, DataError) as error:
         line = " ".join(str(error).split())[:200]

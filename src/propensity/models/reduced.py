@@ -40,7 +40,7 @@ class ReducedPredictor(SparsePredictor):
         self._type, self._device = TYPES[precision], _device(device)
         slope, offset = _calibration(exact)
         self._slope = slope
-        weights = {name: torch.from_numpy(network.weights[name].copy()) for name in USED}
+        weights = {name: torch.from_numpy(network.weights[name]) for name in USED}
         # Calibration is part of the output layer, and its width a multiple of what a matrix unit takes: 1.2 us a row, not 2.1.
         output, bias = weights["output.weight"], weights["output.bias"]
         self._spare = -output.shape[1] % MULTIPLE

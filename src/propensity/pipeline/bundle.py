@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as format_tensors
 
 from propensity.errors import BundleError, DataError, MachineError
 from propensity.features.csr import FloatArray, SparseBatch
+from propensity.pipeline.mapping import mapped, tensors_in
 from propensity.pipeline.pipeline import Step
 from propensity.pipeline.predictor import SparsePredictor
 
@@ -137,7 +136,8 @@ def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
     files = {name: _read(folder, name, described) for name, described in sorted(manifest["files"].items())}
     arrays = {name: _parse(files.pop(name), folder / name) for name in ARRAYS}
     steps = [_numbered(arrays[STEPS], at) for at in range(len(manifest["steps"]))]
-    return Bundle(folder, found, manifest, arrays[WEIGHTS], steps, files, _golden(arrays[GOLDEN], folder))
+    foreign = {name: bytes(data) for name, data in files.items()}
+    return Bundle(folder, found, manifest, arrays[WEIGHTS], steps, foreign, _golden(arrays[GOLDEN], folder))
 
 
 def bundle_digest(folder: Path) -> str | None:
@@ -161,7 +161,7 @@ def replay_golden(bundle: Bundle, predictor: SparsePredictor) -> float:
     return float(worst.max(initial=0.0))
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | memoryview) -> str:
     """Return the sha256 of some bytes as text."""
     return hashlib.sha256(data).hexdigest()
 
@@ -180,8 +180,8 @@ def _format(arrays: Arrays) -> bytes:
     return bytes(format_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
-def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes:
-    """Return a file's bytes after looking at its kind and size, so that nothing huge or foreign is ever read."""
+def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes | memoryview:
+    """Return a file's bytes, arrays' mapped, after looking at its kind and size, so that nothing huge or foreign is ever read."""
     path = folder / name
     if path.is_symlink() or not path.is_file():
         raise BundleError(f"{name} is missing or not a plain file", where=str(folder), do=TRAIN_AGAIN)
@@ -191,7 +191,7 @@ def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes
     if described is not None and size != described["bytes"]:
         raise BundleError(f"{name} has {size:,} bytes, not {described['bytes']}", where=str(folder), do=TRAIN_AGAIN)
     try:
-        data = path.read_bytes()
+        data = mapped(path) if name in ARRAYS else path.read_bytes()
     except OSError as error:
         raise BundleError(f"{name} cannot be read: {error.strerror}", where=str(folder), do=TRAIN_AGAIN) from None
     if described is not None and sha256(data) != described["sha256"]:
@@ -199,9 +199,9 @@ def _read(folder: Path, name: str, described: Mapping[str, Any] | None) -> bytes
     return data
 
 
-def _manifest(data: bytes, folder: Path) -> Mapping[str, Any]:
+def _manifest(data: bytes | memoryview, folder: Path) -> Mapping[str, Any]:
     try:
-        manifest = json.loads(data, object_pairs_hook=_each_once)
+        manifest = json.loads(bytes(data), object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise BundleError(f"{MANIFEST} is not JSON", where=str(folder), do=TRAIN_AGAIN) from None
     needed = {"kind", "version", "files", "steps"}
@@ -244,10 +244,10 @@ def _numbered(arrays: Arrays, at: int) -> dict[str, npt.NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _parse(data: bytes, path: Path) -> dict[str, npt.NDArray[Any]]:
+def _parse(data: bytes | memoryview, path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        arrays = dict(parse_tensors(data))
-    except (SafetensorError, *BROKEN) as error:
+        arrays = tensors_in(memoryview(data))
+    except BROKEN as error:
         raise BundleError(f"not safetensors: {' '.join(str(error).split())[:200]}", where=str(path), do=TRAIN_AGAIN) from None
     # Golden rows touch few of a model's features: what is no number elsewhere would be seen when it is scored.
     wrong = [name for name, array in arrays.items() if not np.isfinite(array).all()]
