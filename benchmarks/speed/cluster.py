@@ -33,7 +33,7 @@ BAR, LOCAL_BAR = 0.8, 0.9
 
 def measure(home: Path, fast: bool) -> dict[str, Any]:
     """Return users a second by contender, who ran the tasks, whether all wrote the same bytes; everything started has ended."""
-    home, before, rounds = home.resolve(), load(), 1 if fast else 3
+    home, before, rounds = home.resolve(), load(), 1 if fast else 2
     shape = Shape(USERS[fast], buckets=12, history=True, features=FEATURES // 8 if fast else FEATURES)
     reference_lake(home, shape)
     logs = {name: home / "events" / name.replace(",", "").replace(" ", "-") for name in (LOCAL, *WORKERS)}

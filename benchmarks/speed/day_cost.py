@@ -23,7 +23,7 @@ from propensity.contracts import ACTIVITY, FEATURES
 from propensity.storage import Lake
 
 FIRST = dt.date(2025, 1, 1)
-LENGTHS = (28, 91, 182, 364)
+LENGTHS = (28, 91, 364)
 SHAPE = Shape(users=40_000, events_a_day=30_000)
 SMALL = Shape(users=4_000, events_a_day=3_000)
 STEP = 7

@@ -191,7 +191,7 @@ def measure(home: Path, fast: bool) -> dict[str, Any]:
     begun = time.monotonic()
     config = prepared(home)
     prepared_s = time.monotonic() - begun
-    rounds = ["small"] * (1 if fast else 3) + ([] if fast else ["always"])
+    rounds = ["small"] * (1 if fast else 2) + ([] if fast else ["always"])
     found: list[dict[str, dict[str, Any]]] = []
     with postgres(home, free_port()) as server:
         for number, spark in enumerate(rounds, 1):

@@ -30,7 +30,7 @@ from propensity.features.csr import SparseBatch
 from propensity.storage import DataFile, Lake
 
 PROCESSES = 2
-USERS = {False: 100_000, True: 20_000}
+USERS = {False: 50_000, True: 20_000}
 COMPARED = ("user_id", "categories", "scores", "score_source")
 
 

@@ -24,6 +24,8 @@ UDF, SPARSE_UDF = "predict_batch_udf", "pandas UDF, sparse tensors"
 LIMIT = "matrix products and embedding rows alone, bfloat16"
 NAMES = (*OURS, BARE, RAY, UDF, SPARSE_UDF, LIMIT)
 SLOW = (UDF, SPARSE_UDF)
+FEWER = {RAY: 2, UDF: 2, SPARSE_UDF: 1}
+"""Turns of those who take half a minute each."""
 QUICK = {False: (*OURS, BARE, LIMIT), True: (UDF,)}
 """Contenders of a first look, by whether they are slow: the others take twenty seconds and more to start."""
 TASKS = 2
@@ -77,7 +79,7 @@ def _bare(lake: Any, champion: Any) -> Callable[[], object]:
 def measure(home: Path, fast: bool, users: int | None = None) -> dict[str, Any]:
     """Return every contender's figures; peers that take a hundred microseconds a customer score fewer of them."""
     many = users or (100_000 if fast else 400_000)
-    rounds = {False: 1 if fast else 3, True: 1 if fast else 2}
+    rounds = 1 if fast else 3
     before = load()
     result: dict[str, Any] = {}
     every = {False: tuple(n for n in NAMES if n not in SLOW), True: SLOW}
@@ -86,9 +88,9 @@ def measure(home: Path, fast: bool, users: int | None = None) -> dict[str, Any]:
         shape = Shape(count)
         for precision in ("float32", "bfloat16"):
             reference_lake(home, shape, precision)
-        found = in_turns("benchmarks.speed.scoring", names, ["--home", str(home), "--users", str(count)], rounds[slow])
+        found = in_turns("benchmarks.speed.scoring", names, ["--home", str(home), "--users", str(count)], rounds, fewer=FEWER)
         result |= {name: {**figures, "users": count, "users_s": count / figures["run_s"]} for name, figures in found.items()}
-    return {"contenders": result, "rounds": rounds[False], "slow_rounds": rounds[True], "load": [before, load()]}
+    return {"contenders": result, "rounds": rounds, "load": [before, load()]}
 
 
 def table(result: dict[str, Any]) -> list[str]:
@@ -98,10 +100,11 @@ def table(result: dict[str, Any]) -> list[str]:
     lines = []
     for name, f in found.items():
         counts = f"{f['users']:,}", f"{f['users_s']:,.0f}"
-        lines.append([name, *counts, f"{ours / f['users_s']:.2f}", f"{f['start_s']:.1f}", f"{f['peak_mb']:,.0f}"])
-    title = ["", "customers", "customers a second", "ours in bfloat16 is × this", "start, s", "peak memory, MB"]
-    rounds = f"Medians of {result['rounds']} rounds, {result['slow_rounds']} of the two UDFs"
-    return [*rows_of(title, lines), "", f"{rounds}; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}."]
+        lines.append(
+            [name, len(f["all_s"]), *counts, f"{ours / f['users_s']:.2f}", f"{f['start_s']:.1f}", f"{f['peak_mb']:,.0f}"]
+        )
+    title = ["", "turns", "customers", "customers a second", "ours in bfloat16 is × this", "start, s", "peak memory, MB"]
+    return [*rows_of(title, lines), "", f"Medians of the turns; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}."]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

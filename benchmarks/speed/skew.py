@@ -74,7 +74,7 @@ def with_giant(batch: SparseBatch, count: int = HIS_FEATURES) -> SparseBatch:
 
 def measure(home: Path, fast: bool) -> dict[str, Any]:
     """Return what regions and buckets take, medians over rounds."""
-    home, before, rounds = home.resolve(), load(), 2 if fast else 5
+    home, before, rounds = home.resolve(), load(), 2 if fast else 3
     large = Shape(LARGE[fast], buckets=BUCKETS, history=True)
     few = Shape(FEW[fast], buckets=BUCKETS, history=True, seed=9)
     prepare(home, large, few)
@@ -157,7 +157,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--home", type=Path, default=Path("var/bench/skew"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers, two rounds instead of five")
+    parser.add_argument("--fast", action="store_true", help="fewer customers, two rounds instead of three")
     arguments = parser.parse_args()
     print("\n".join(table(measure(arguments.home, arguments.fast))))
 

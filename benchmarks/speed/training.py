@@ -124,7 +124,7 @@ def measure(home: Path, fast: bool, threads: int = THREADS) -> dict[str, Any]:
     """Return the figures; `home` is a folder for what is read from storage."""
     torch.set_num_threads(threads)
     before, shape = load(), Shape()
-    rounds = speeds(shape, 1 if fast else 5)
+    rounds = speeds(shape, 1 if fast else 3)
     return {
         "samples_per_s": {name: statistics.median(rate for rate, _ in all_) for name, all_ in rounds.items()},
         "samples_per_processor_s": {name: statistics.median(rate for _, rate in all_) for name, all_ in rounds.items()},

@@ -41,7 +41,7 @@ STORED, KEPT = "read from storage", "kept in memory"
 def from_storage(home: Path, threads: int) -> list[tuple[str, str, str, str]]:
     """Return a line for each way and number of rows."""
     lines = []
-    for rows in (65_536, 131_072, 262_144):
+    for rows in (65_536, 262_144):
         stored(home, rows)
         for way in (STORED, KEPT):
             command = [sys.executable, "-m", __spec__.name, str(home), way, "--rows", str(rows), "--threads", str(threads)]
