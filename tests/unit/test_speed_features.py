@@ -107,7 +107,7 @@ def test_every_peer_is_a_contender_with_a_line():
     assert "medians of the turns; load average 0.5 before, 2.0 after" in lines[-1]
     names = (landing.OURS, landing.COUNTED, landing.PLAIN, landing.SPARK, landing.MONTH_END)
     landed = landing.table(result | {"contenders": dict.fromkeys(names, figures), "events": 220_000})
-    assert all(line.split(" | ")[2] == "1.00" for line in landed[2:7])
+    assert all(line.split(" | ")[3] == "1.00" for line in landed[2:7])
 
 
 def test_a_slow_contender_takes_fewer_turns(monkeypatch):
