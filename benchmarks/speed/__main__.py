@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from benchmarks.speed.contest import ROOT, load
 
@@ -38,6 +39,7 @@ PARTS = {
 """Module of this package -> title of its table."""
 QUICK = ("scoring", "precision", "equality", "top_k", "encodings", "features", "landing", "training", "publish", "day_jobs")
 """What ``--fast`` runs."""
+RESULT = "result.json"
 TABLE = ROOT / "benchmarks" / "README.md"
 
 
@@ -49,31 +51,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", choices=PARTS, help="these parts alone")
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     arguments = parser.parse_args(argv)
-    started, sections = time.monotonic(), []
+    started = time.monotonic()
     for name in arguments.only or (QUICK if arguments.fast else PARTS):
         print(f"{PARTS[name]} ({time.monotonic() - started:.0f} s so far, load average {load():.1f})", flush=True)
-        home = arguments.home / name
-        home.mkdir(parents=True, exist_ok=True)
-        module = import_module(f"benchmarks.speed.{name}")
-        result = module.measure(home, arguments.fast)
-        (home / "result.json").write_text(json.dumps(result, indent=1))
-        sections += [f"## {PARTS[name]}", "", *module.table(result), ""]
-        print("\n".join(sections[-1 - len(module.table(result)) :]), flush=True)
-    text = "\n".join([*head(time.monotonic() - started, arguments.fast), *sections])
+        print("\n".join(lines_of(name, run(name, arguments.home / name, arguments.fast))), flush=True)
     if arguments.write:
-        TABLE.write_text(text)
+        TABLE.write_text(written(arguments.home))
     print(f"whole command: {time.monotonic() - started:.0f} s")
     return 0
 
 
-def head(seconds: float, fast: bool) -> list[str]:
+def run(name: str, home: Path, fast: bool) -> dict[str, Any]:
+    """Run a part, keep its result and the seconds it took, return them."""
+    home.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    result = import_module(f"benchmarks.speed.{name}").measure(home, fast)
+    text = json.dumps({**result, "part_s": time.monotonic() - begun}, indent=1)
+    (home / RESULT).write_text(text)
+    kept: dict[str, Any] = json.loads(text)
+    return kept
+
+
+def lines_of(name: str, result: dict[str, Any]) -> list[str]:
+    """Return a part's title and table."""
+    return [f"## {PARTS[name]}", "", *import_module(f"benchmarks.speed.{name}").table(result), ""]
+
+
+def written(home: Path) -> str:
+    """Return all tables that there are results of, also of parts that ran before."""
+    found = {name: json.loads((home / name / RESULT).read_text()) for name in PARTS if (home / name / RESULT).is_file()}
+    minutes = sum(result["part_s"] for result in found.values()) / 60
+    lines = [line for name, result in found.items() for line in lines_of(name, result)]
+    return "\n".join([*head(minutes), *lines])
+
+
+def head(minutes: float) -> list[str]:
     """Return what the tables were measured on."""
-    how = "`make bench FAST=1`: less data, one round, not figures to quote" if fast else "`make bench`"
     return [
         "# Speed",
         "",
-        f"What {how} printed, in {seconds / 60:.0f} minutes on {machine()}. Contenders run in turns on the same data;",
-        "figures are medians of the rounds. How each is measured: the module of the same name in `benchmarks/speed`.",
+        f"What `make bench` printed, in {minutes:.0f} minutes on {machine()}. Contenders run in turns on the same data;",
+        "figures are medians of the turns. How each is measured: the module of the same name in `benchmarks/speed`.",
         "",
     ]
 

@@ -68,8 +68,9 @@ class CountedFiles:
         return pa.PythonFile(_CountedReads(self._inner.open_input_file(path), self.counts), mode="r")
 
     def open_output_stream(self, path: str) -> Any:
-        """Open a file to write."""
+        """Open a file to write; an object store has no folders to be made."""
         self.counts["puts"] += 1
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         return self._inner.open_output_stream(path)
 
     def get_file_info(self, path: str) -> Any:
