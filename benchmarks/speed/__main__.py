@@ -1,6 +1,7 @@
 """Every speed benchmark, one after the other: ours and the peers on the same data, in turns; tables, and JSON of every run.
 
-``--fast`` takes less data, one round, fewer parts and peers; what it prints is a first look, not a figure to quote.
+``--only scoring memory`` runs these parts alone.  ``--fast`` takes less data, one round, fewer parts and peers; what it prints is
+a first look, not a figure to quote.
 """
 
 import argparse

@@ -6,7 +6,6 @@ project: no PYTHONPATH, no settings.  Who ran the tasks is read from Spark's eve
 byte.
 """
 
-import argparse
 import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,16 +102,3 @@ def table(result: Mapping[str, Any]) -> list[str]:
 
 def _word(said: bool) -> str:
     return "yes" if said else "NO"
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/cluster"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers, one round")
-    arguments = parser.parse_args()
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,7 @@ days are landed and committed one by one and the features of the next day are ma
 Beside it DuckDB makes the same features from the window's raw files.
 """
 
-import argparse
 import datetime as dt
-import json
 import shutil
 import statistics
 import time
@@ -119,18 +117,3 @@ def table(result: dict[str, Any]) -> list[str]:
         f"{result['events_a_day'] / 1e3:.0f} k events a day, {result['users'] / 1e3:.0f} k customers, median of "
         f"{result['rounds']}; load average {result['load_before']:.1f} before, {result['load_after']:.1f} after.",
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--home", type=Path, default=Path("var/bench/day_cost"))
-    parser.add_argument("--fast", action="store_true", help="a tenth of the events, two lengths, once")
-    arguments = parser.parse_args()
-    result = measure(arguments.home, arguments.fast)
-    print(json.dumps(result))
-    print("\n".join(table(result)))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,6 @@ Processor seconds are those of the process and all that it waited for, and of a 
 tasks is not in the table: it needs a scheduler at work.
 """
 
-import argparse
 import datetime as dt
 import json
 import os
@@ -230,17 +229,3 @@ def table(result: dict[str, Any]) -> list[str]:
     loads, past = result["load"], result["prepared_s"]
     said += [f"Each job's median of {result['rounds']}; load average {loads[0]:.1f} to {loads[1]:.1f}."]
     return [*rows_of(title, lines), "", *said, *([f"The region's past took {past:.0f} s to make."] if past > 1 else [])]
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=ROOT / "var" / "bench" / "day_jobs")
-    parser.add_argument("--fast", action="store_true", help="one round, no Spark")
-    arguments = parser.parse_args()
-    arguments.home.mkdir(parents=True, exist_ok=True)
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

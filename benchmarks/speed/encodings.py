@@ -5,8 +5,6 @@ to a closed file, written as :meth:`Lake.write` writes one but for the compressi
 in the order of the categories, so no ids go with them.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Mapping
@@ -122,18 +120,3 @@ def table(result: dict[str, Any]) -> list[str]:
         f"{result['users']:,} customers, {result['categories']:,} categories, probabilities from {result['least']:.0e}, one "
         f"thread, median of {result['rounds']}; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}.",
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/encodings"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers and rounds, no Spark")
-    arguments = parser.parse_args()
-    result = measure(arguments.home, arguments.fast)
-    print(json.dumps(result))
-    print("\n".join(table(result)))
-
-
-if __name__ == "__main__":
-    main()

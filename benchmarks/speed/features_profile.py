@@ -1,8 +1,6 @@
 """Where the time of the daily features goes: one process, every bucket of the largest region, in processor time."""
 
-import argparse
 import cProfile
-import json
 import pstats
 import shutil
 import time
@@ -70,19 +68,3 @@ def table(result: dict[str, Any]) -> list[str]:
     heads = [f"{result['rows'] / 1e6:.1f} M rows of activity, one process", "s", "share", "ns a row"]
     return [*rows_of(heads, lines), "", f"{result['whole_s']:.2f} s in all; load average {result['load_before']:.1f} before, "
             f"{result['load_after']:.1f} after."]  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--home", type=Path, default=Path("var/bench/features_profile"))
-    parser.add_argument("--events", type=int, help="in the window of 91 days")
-    parser.add_argument("--fast", action="store_true", help="a tenth of the events")
-    arguments = parser.parse_args()
-    result = measure(arguments.home, arguments.fast, arguments.events)
-    print(json.dumps(result))
-    print("\n".join(table(result)))
-
-
-if __name__ == "__main__":
-    main()

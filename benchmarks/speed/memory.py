@@ -4,7 +4,6 @@ Sizes are proportional set sizes, so that a page which several processes share c
 are is what all Python workers gain when a small network gives way to that of the reference shape, in multiples of its weights.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -159,16 +158,3 @@ def _of_loop(loop: Mapping[str, Any]) -> list[str]:
 
 def _word(said: bool) -> str:
     return "yes" if said else "NO"
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/memory"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers, float32 alone, a shorter loop")
-    arguments = parser.parse_args()
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 The trained model's rows are those of the undivided benchmark's held-out window (``make evaluate`` makes them).
 """
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,16 +72,3 @@ def table(result: dict[str, Any]) -> list[str]:
             lines.append([name, one["precision"], f"{gain:.2f}", *apart])
     title = ["model", "precision", "× float32", "largest deviation", "p99", "same 50 categories"]
     return [*rows_of(title, lines), "", f"Load average {result['load'][0]:.1f} to {result['load'][1]:.1f}."]
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/precision"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers")
-    arguments = parser.parse_args()
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

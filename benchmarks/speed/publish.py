@@ -5,8 +5,6 @@ into a table of the run's own, primary key, statistics, count, swap the table in
 than the one that stands there.  Bare COPY sends bytes laid out before, into a table of the same columns with no key.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -211,18 +209,3 @@ def table(result: dict[str, Any]) -> list[str]:
         f"server share the cores; median of "
         f"{result['rounds']}; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}.",
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/publish"))
-    parser.add_argument("--fast", action="store_true", help="a quarter of the rows, one round")
-    arguments = parser.parse_args()
-    result = measure(arguments.home, arguments.fast)
-    print(json.dumps(result))
-    print("\n".join(table(result)))
-
-
-if __name__ == "__main__":
-    main()

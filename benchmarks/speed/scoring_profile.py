@@ -3,7 +3,6 @@
 The network has both paths, as trained ones have; what peers compute in ``scoring`` has the sparse path alone.
 """
 
-import argparse
 import cProfile
 import pstats
 import time
@@ -84,16 +83,3 @@ def table(result: Mapping[str, Any]) -> list[str]:
         *rows_of(title, lines), "",
         f"{result['users']:,} customers, both paths; load average {result['load'][0]:.1f} to {result['load'][1]:.1f}.",
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/scoring_profile"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers")
-    arguments = parser.parse_args()
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

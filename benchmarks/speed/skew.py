@@ -5,7 +5,6 @@ those that Spark's event log gives its task.  Customers are dealt to buckets by 
 alike; what remains uneven is one customer who is large by himself.
 """
 
-import argparse
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -151,16 +150,3 @@ NAMES = {REGION: "large", EVEN: "even customers", GIANT: f"and one of {HIS_FEATU
 
 def _word(said: bool) -> str:
     return "met" if said else "NOT met"
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/skew"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers, two rounds instead of three")
-    arguments = parser.parse_args()
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

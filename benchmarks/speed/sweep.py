@@ -5,7 +5,6 @@ and sets how many threads each has.  Our float32 loops are of one thread by natu
 get.
 """
 
-import argparse
 import os
 import statistics
 import time
@@ -123,16 +122,3 @@ def table(result: Mapping[str, Any]) -> list[str]:
         f"{result['users']:,} customers, {result['cores']} cores; median of {result['rounds']} rounds in turns; "
         f"load average {result['load'][0]:.1f} to {result['load'][1]:.1f}.",
     ]
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/sweep"))
-    parser.add_argument("--fast", action="store_true", help="fewer customers, one round")
-    arguments = parser.parse_args()
-    print("\n".join(table(measure(arguments.home, arguments.fast))))
-
-
-if __name__ == "__main__":
-    main()

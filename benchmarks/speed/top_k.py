@@ -4,8 +4,6 @@ Logits are those of the network with random weights at the reference shape, a ba
 upwards within each customer, the worst order for whatever keeps the best so far.  Every answer is checked before it is timed.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -169,18 +167,3 @@ def table(result: dict[str, Any]) -> list[str]:
         f"{k} of {width:,}, {rows:,} customers, one thread, median of {result['rounds']}; load average "
         f"{result['load'][0]:.1f} to {result['load'][1]:.1f}.",
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--home", type=Path, default=Path("var/bench/top_k"))
-    parser.add_argument("--fast", action="store_true", help="fewer rounds")
-    arguments = parser.parse_args()
-    result = measure(arguments.home, arguments.fast)
-    print(json.dumps(result))
-    print("\n".join(table(result)))
-
-
-if __name__ == "__main__":
-    main()
