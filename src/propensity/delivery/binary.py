@@ -92,9 +92,8 @@ def _field(name: str, column: pa.Array) -> Field:
     if name in ELEMENTS:
         values = column.flatten().to_numpy().view(np.int32).reshape(count, -1)
         width = values.shape[1]
-        head = (
-            [1, 0, ELEMENTS[name], width, 1] if width else [0, 0, ELEMENTS[name]]
-        )  # dimensions, nulls, type, length, lower bound
+        # Dimensions, nulls, type; and, where there is a dimension, its length and lower bound.
+        head = [1, 0, ELEMENTS[name], width, 1] if width else [0, 0, ELEMENTS[name]]
         body = struct.pack(">ii", 4, 0) * width
         return Field(struct.pack(f">{len(head) + 1}i", 4 * len(head) + len(body), *head), body, 4, 8, ">i4", values)
     if pa.types.is_integer(column.type):

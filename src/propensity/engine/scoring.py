@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from propensity.config.scoring import Precision
-from propensity.contracts import FEATURES, SCORE_SOURCES, SCORE_VECTORS, SCORES
+from propensity.contracts import FEATURES, SCORE_VECTORS, SCORES
 from propensity.engine.buckets import map_cheaply
 from propensity.engine.precision import resolve_precision
-from propensity.engine.vectors import VectorFile, categories_file
+from propensity.engine.vectors import SOURCES, VectorFile, categories_file
 from propensity.engine.worker_model import Champion, model_of
 from propensity.features import tokens
 from propensity.features.csr import FloatArray, IntArray, SparseBatch, from_arrow
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Users scored at once: the (users, categories) matrix stays in a core's own cache, 2 MB; of 1,024 a tenth was slower."""
-SOURCES = pa.array(SCORE_SOURCES, pa.string())
 COUNTED = 32 * BATCH
 """Users of a file that are counted for the drift table, in batches evenly spread: all would take a tenth of the scoring."""
 SMALL = 32 * 2**20

@@ -22,6 +22,7 @@ TYPES: Mapping[Vectors, npt.DTypeLike] = {"float32": np.dtype("<f4"), "float16":
 BLOCK = 32_768
 """Logits at once: in float64 they stay in the processor's cache."""
 SOURCES = pa.array(SCORE_SOURCES, pa.string())
+"""By their positions, as a model tells them."""
 
 
 def probabilities_of(logits: FloatArray, kind: Vectors) -> pa.FixedSizeBinaryArray:
