@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.corrupt_manifests import EVERY_GROUP
 from tests.support.corruptions import (
     GIGABYTE,
-    GROUPS,
     Change,
     Corruption,
     Damage,
@@ -43,7 +43,7 @@ from propensity.pipeline.bundle import (
 )
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", EVERY_GROUP)
 def test_every_corruption_is_refused_in_one_line(tmp_path: Path, group: Callable[[], Iterator[Corruption]]) -> None:
     good = shared()[1]
     for number, corruption in enumerate(group()):
@@ -62,7 +62,7 @@ def test_every_corruption_is_refused_in_one_line(tmp_path: Path, group: Callable
 
 
 def test_there_are_hundreds_of_corruptions_each_by_its_own_name() -> None:
-    names = [corruption.name for group in GROUPS for corruption in group()]
+    names = [corruption.name for group in EVERY_GROUP for corruption in group()]
     assert len(names) >= 200
     assert len(set(names)) == len(names)
 
