@@ -7,6 +7,7 @@ Dates are days in UTC.  All ids are those of the token table: a category id *is*
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -50,6 +51,39 @@ class TableContract:
         """Return the schema of the whole table, partition columns first."""
         head = [pa.field(name, PARTITION_TYPES[name]) for name in self.partition_by]
         return pa.schema(head + list(self.file_schema(user_type)))
+
+    def encoding(self) -> dict[str, Any]:
+        """Return how pyarrow writes the table's files: which columns have a dictionary, which are compressed."""
+        lists = {name for name, kind in self.columns if kind is not None and pa.types.is_list(kind)}
+        paths = {n: f"{n}.list.element" if n in lists else n for n, _ in self.columns}
+        bare = {*self.plain, *self.packed}
+        result = {"use_dictionary": [path for n, path in paths.items() if n not in bare] if bare else True}
+        if not self.packed:
+            return {**result, "compression": "zstd", "compression_level": 1}
+        shrunk = [path for n, path in paths.items() if n not in self.packed]
+        kinds = {path: "zstd" if path in shrunk else "none" for path in paths.values()}
+        return {**result, "compression": kinds, "compression_level": dict.fromkeys(shrunk, 1), "write_statistics": shrunk}
+
+    def difference(self, schema: pa.Schema, user_type: str) -> str:
+        """Say in what a file's schema differs from the contract's, nothing where it does not.
+
+        Packed columns may be of one width, which the contract does not know.
+        """
+        wanted = self.file_schema(user_type)
+        for name in self.packed:
+            at = schema.get_field_index(name)
+            if at >= 0 and pa.types.is_fixed_size_binary(schema.field(at).type):
+                schema = schema.set(at, pa.field(name, pa.binary()))
+        if schema.equals(wanted):
+            return ""
+        mine = {f.name: str(f.type) for f in schema}
+        theirs = {f.name: str(f.type) for f in wanted}
+        lines = [
+            f"{n} is {mine.get(n, 'missing')}, wants {theirs.get(n, 'nothing')}"
+            for n in {**theirs, **mine}
+            if mine.get(n) != theirs.get(n)
+        ]
+        return "; ".join(lines) or "the order of the columns"
 
 
 PARTITION_TYPES: dict[str, pa.DataType] = {

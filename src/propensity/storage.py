@@ -73,12 +73,12 @@ class Lake:
         `data` must have the contract's schema, packed columns of any one width.  `stats` goes into the footer.  Raise DataError
         when the schema differs.
         """
-        schema = contract.file_schema(self.user_type)
-        if not _unpacked(data.schema, contract).equals(schema):
-            raise DataError(f"schema differs from the contract: {_schema_difference(data.schema, schema)}", where=contract.name)
+        difference = contract.difference(data.schema, self.user_type)
+        if difference:
+            raise DataError(f"schema differs from the contract: {difference}", where=contract.name)
         data = data.replace_schema_metadata({STATS_KEY: json.dumps(stats, sort_keys=True).encode()})
         relative = "/".join([*(f"{key}={partition[key]}" for key in contract.partition_by), f"{name}.parquet"])
-        size = self._write_atomically(self.path(contract.name, relative), data, _encoding(contract))
+        size = self._write_atomically(self.path(contract.name, relative), data, contract.encoding())
         return DataFile(relative, dict(partition), data.num_rows, size, dict(stats))
 
     def _write_atomically(self, path: str, data: pa.Table, encoding: Mapping[str, Any]) -> int:
@@ -240,28 +240,6 @@ def _remote(root: str, options: Mapping[str, str]) -> tuple[pafs.FileSystem, str
     return fs, rest
 
 
-def _encoding(contract: TableContract) -> dict[str, Any]:
-    """Return how pyarrow writes the table's files: which columns have a dictionary, which are compressed."""
-    lists = {name for name, kind in contract.columns if kind is not None and pa.types.is_list(kind)}
-    paths = {n: f"{n}.list.element" if n in lists else n for n, _ in contract.columns}
-    bare = {*contract.plain, *contract.packed}
-    result = {"use_dictionary": [path for n, path in paths.items() if n not in bare] if bare else True}
-    if not contract.packed:
-        return {**result, "compression": "zstd", "compression_level": 1}
-    shrunk = [path for n, path in paths.items() if n not in contract.packed]
-    kinds = {path: "zstd" if path in shrunk else "none" for path in paths.values()}
-    return {**result, "compression": kinds, "compression_level": dict.fromkeys(shrunk, 1), "write_statistics": shrunk}
-
-
-def _unpacked(schema: pa.Schema, contract: TableContract) -> pa.Schema:
-    """Return a schema with its packed columns, which are of one width in a file, as the contract has them."""
-    for name in contract.packed:
-        at = schema.get_field_index(name)
-        if at >= 0 and pa.types.is_fixed_size_binary(schema.field(at).type):
-            schema = schema.set(at, pa.field(name, pa.binary()))
-    return schema
-
-
 def _add_action(file: DataFile) -> AddAction:
     # The modification time is part of the log; a constant keeps "same inputs, same bytes".
     return AddAction(file.path, file.size, dict(file.partition), 0, True, json.dumps({"numRecords": file.rows}))
@@ -286,14 +264,3 @@ def _filters(replace: Mapping[str, str | Sequence[str]]) -> list[tuple[str, str,
 
 def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.date) else str(value)
-
-
-def _schema_difference(got: pa.Schema, wanted: pa.Schema) -> str:
-    mine = {f.name: str(f.type) for f in got}
-    theirs = {f.name: str(f.type) for f in wanted}
-    lines = [
-        f"{n} is {mine.get(n, 'missing')}, wants {theirs.get(n, 'nothing')}"
-        for n in {**theirs, **mine}
-        if mine.get(n) != theirs.get(n)
-    ]
-    return "; ".join(lines) or "the order of the columns"
