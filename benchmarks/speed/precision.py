@@ -14,11 +14,11 @@ from benchmarks.speed.contest import load, rows_of
 from benchmarks.speed.reference_lake import DAY, REGION, Shape, reference_lake
 from propensity.config import load_config
 from propensity.contracts import FEATURES
-from propensity.engine.precision import EVERY, Measured
+from propensity.engine.precision import EVERY, Measured, Sample
 from propensity.engine.precision import measure as measured
 from propensity.engine.worker_model import Champion
 from propensity.pipeline.bundle import load_bundle
-from propensity.storage import Lake
+from propensity.storage import DataFile, Lake
 
 UNDIVIDED = ROOT / "benchmarks" / "undivided"
 USERS = {False: 16_384, True: 4_096}
@@ -29,7 +29,7 @@ def at_reference(home: Path, history: bool, users: int) -> list[Measured]:
     """Return the figures of random weights at the reference shape."""
     lake, champion = reference_lake(home, Shape(users, buckets=1, history=history), "auto")
     [file] = lake.files(FEATURES, region=REGION, score_date=DAY.isoformat())
-    return measured(file, (lake, champion, EVERY))
+    return _measured(lake, champion, file)
 
 
 def trained(home: Path) -> list[Measured]:
@@ -47,7 +47,11 @@ def trained(home: Path) -> list[Measured]:
     manifest = load_bundle(folders[-1])
     files = lake.files(FEATURES, region="all", score_date=manifest.manifest["held_out"])
     largest = max(files, key=lambda file: file.rows)
-    return measured(largest, (lake, Champion(folders[-1].name, manifest.digest, folders[-1]), EVERY))
+    return _measured(lake, Champion(folders[-1].name, manifest.digest, folders[-1]), largest)
+
+
+def _measured(lake: Lake, champion: Champion, file: DataFile) -> list[Measured]:
+    return measured(file, Sample(lake, champion, EVERY, lake.config.models.scoring.sample))
 
 
 def measure(home: Path, fast: bool) -> dict[str, Any]:

@@ -51,12 +51,13 @@ def ready(file: DataFile) -> int:
 
 def warm_up(file: DataFile, shared: tuple[Lake, Champion]) -> None:
     """Load the model in one of our workers, score some customers, measure its precision as a run does."""
-    from propensity.engine.precision import measure
+    from propensity.engine.precision import Sample, measure
 
     lake, champion = shared
     wanted = lake.config.models.scoring.precision
     exact: Precision = "float32"
-    measure(file, (lake, champion, (exact,) if wanted in {exact, "auto"} else (exact, wanted)))
+    precisions = (exact,) if wanted in {exact, "auto"} else (exact, wanted)
+    measure(file, Sample(lake, champion, precisions, lake.config.models.scoring.sample))
     prepare(lake, champion, exact if wanted == "auto" else wanted)
     ready(file)
 

@@ -31,7 +31,7 @@ CHANNEL = "order.topic.count_28"
 def spark(tmp_path_factory):
     """The session's Spark, whose workers know nothing that this process has in memory."""
     spark_context(make_config(tmp_path_factory.mktemp("spark")))
-    return SparkSession.getActiveSession()
+    return SparkSession.builder.getOrCreate()
 
 
 def frame_of(spark, rows, columns):

@@ -17,7 +17,7 @@ from propensity.config import Models, PropensityNetwork
 from propensity.config.scoring import Scoring
 from propensity.contracts import FEATURES
 from propensity.engine import worker_model
-from propensity.engine.precision import measure
+from propensity.engine.precision import Sample, measure
 from propensity.engine.worker_model import Champion, model_of
 from propensity.errors import MachineError
 from propensity.models import reduced
@@ -142,13 +142,14 @@ def test_float32_on_another_device_is_measured_against_the_exact_one(monkeypatch
     monkeypatch.setattr(worker_model, "_models", {})
     monkeypatch.setattr(reduced, "_device", lambda _: torch.device("cpu"))  # in the GPU's place
     assert isinstance(model_of(champion, lake.config, "float32"), ReducedPredictor)
-    [found] = measure(lake.files(FEATURES, region=REGION)[0], (lake, champion, ("float32",)))
+    sample, bounds = Sample(lake, champion, ("float32",), 2048), lake.config.models.scoring
+    [found] = measure(lake.files(FEATURES, region=REGION)[0], sample)
     assert 0 < found.largest < 1e-5
-    assert found.kept
+    assert found.keeps(bounds)
     monkeypatch.setattr(reduced.ReducedPredictor, "products", _doubled)
-    [found] = measure(lake.files(FEATURES, region=REGION)[0], (lake, champion, ("float32",)))
+    [found] = measure(lake.files(FEATURES, region=REGION)[0], sample)
     assert found.largest > 0.02
-    assert not found.kept
+    assert not found.keeps(bounds)
 
 
 PRODUCTS = ReducedPredictor.products

@@ -4,6 +4,7 @@ import datetime as dt
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.shop import make_config
 
 from propensity.contracts import ALL_TABLES, CHAMPIONS, FEATURES, LABELS
@@ -70,6 +73,14 @@ def test_statistics_come_back_from_the_footer(lake):
     found = lake.stat(LABELS, {"region": "alps", "score_date": DAY}, "a")
     assert found == file
     assert lake.stat(LABELS, {"region": "alps", "score_date": DAY}, "z") is None
+
+
+@given(rows=st.integers(0, 3), wanted=st.integers(0, 5))
+def test_the_first_rows_of_a_file_are_the_first_of_all(rows, wanted):
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(make_config(Path(folder)))
+        file = written(lake, "alps", "a", [str(n) for n in range(rows)])
+        assert lake.first_rows(LABELS.name, file, wanted).equals(lake.read(LABELS.name, file).slice(0, wanted))
 
 
 def test_plain_columns_have_no_dictionary_and_all_others_do(lake):

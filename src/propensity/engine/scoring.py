@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Users scored at once: the (users, categories) matrix stays in a core's own cache, 2 MB; of 1,024 a tenth was slower."""
-COUNTED = 32 * BATCH
+COUNTED = 16 * BATCH
 """Users of a file that are counted for the drift table, in batches evenly spread: all would take a tenth of the scoring."""
 SMALL = 32 * 2**20
 """Bytes of feature files up to which no Spark is started: 160 thousand customers of the reference shape, 5 s by two threads."""
-FORMAT = 4
+FORMAT = 5
 """Part of the run's id; counts up when the files or what their footers count change, so that no older one is taken for done."""
 
 
