@@ -43,13 +43,15 @@ def columns(config: Config, rows: list[Event]) -> tuple[pa.Array, np.ndarray, np
     ids = pa.array(user, pa.string())
     if config.tables.user_id == "int64":
         ids = pa.array([-len(u) - sum(map(ord, u)) * 2**33 for u in user], pa.int64())
-    return ids, np.array(region, object), np.array(token, np.int32), np.array(day, np.int32), np.array(value, np.float64)
+    where = np.array([config.region_names.index(name) for name in region], np.int32)
+    return ids, where, np.array(token, np.int32), np.array(day, np.int32), np.array(value, np.float64)
 
 
 def by_arrow(config: Config, user, region, token, day, value) -> dict[activity.GroupKey, pa.Table]:
     """Group by five keys, filter each (region, month, bucket) out of the sums."""
+    names = [config.region_names[at] for at in region]
     table = pa.table({
-        "region": pa.array(region, pa.string()), "bucket": pa.array(buckets_of(user, config.tables.buckets), pa.int32()),
+        "region": pa.array(names, pa.string()), "bucket": pa.array(buckets_of(user, config.tables.buckets), pa.int32()),
         "user_id": user, "token": pa.array(token, pa.int32()), "day": pa.array(day, pa.int32()), "value": pa.array(value),
     })  # fmt: skip
     keys = ["region", "bucket", "user_id", "token", "day"]
@@ -119,6 +121,16 @@ def test_many_events_of_one_key_are_added_in_their_order(config):
     (wanted,) = by_arrow(config, *columns(config, rows)).values()
     assert got["count"].to_pylist() == [35_001, 35_000]
     assert sorted(got["value"].to_pylist()) == sorted(wanted["value"].to_pylist())
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)), max_size=50), st.integers(0, 2**22), st.integers(0, 2**20)
+)
+def test_the_order_by_two_keys_is_theirs_whether_they_fit_into_one(keys, highest, widest):
+    major, minor = (np.array([pair[n] % (limit + 1) for pair in keys], np.int64) for n, limit in ((0, highest), (1, widest)))
+    for scale in (1, 2**21):  # 42 bits, which fit, and 84, which do not
+        order = activity._order(major * scale, minor * scale)
+        assert [(major[n], minor[n]) for n in order] == sorted(zip(major, minor, strict=True))
 
 
 def test_a_day_without_rows_is_an_empty_table(config):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from propensity.config import EventColumns, EventSource
 from propensity.contracts import day_number
-from propensity.events.checks import COUNTS, Tally, tally
+from propensity.events.checks import COUNTS, UNKNOWN_REGION, Regions, Tally, tally
 from propensity.events.source import TIME
 
 DAY = dt.date(2025, 1, 6)
@@ -34,7 +34,9 @@ def counted(rows: list[tuple[str, str, int, float, str | None]], **changes) -> T
         "value": pa.array(values, pa.float64()), "topic": pa.array(topics, pa.string()),
     })  # fmt: skip
     numbers = np.array([day_number(t.date()) for t in times], np.int32)
-    return tally(table, source(**changes), "x.parquet", np.array(regions, object), numbers, day_number(DAY))
+    names = (*sorted({*regions} - {UNKNOWN_REGION}), UNKNOWN_REGION)
+    where = Regions(names, np.array([names.index(region) for region in regions], np.int32))
+    return tally(table, source(**changes), "x.parquet", where, numbers, day_number(DAY))
 
 
 def row(found: Tally, region: str) -> dict:

@@ -45,7 +45,8 @@ def raw(lake, wanted: list[dt.date]) -> Counter:
 
 
 def ledger(lake) -> dict[tuple[str, dt.date], str]:
-    return {(r, day): digest for r in lake.config.region_names for day, (digest, _) in landing.landed(lake, r).items()}
+    found = landing.landed(lake, lake.config.region_names)
+    return {(region, day): digest for region, done in found.items() for day, (digest, _) in done.items()}
 
 
 @pytest.mark.parametrize("steps", [[(0, 40)], [(n, n + 1) for n in range(34, 40)], [(0, 20), (20, 40)], [(10, 35), (5, 40)]])
@@ -55,7 +56,7 @@ def test_activity_is_the_events_added_up_however_the_days_land(tmp_path, steps):
         land_here(lake, days(first, stop))
     wanted = days(min(s[0] for s in steps), max(s[1] for s in steps))
     assert activity(lake) == raw(lake, wanted)
-    assert set(landing.landed(lake, "alps")) == set(wanted)
+    assert set(landing.landed(lake, ["alps"])["alps"]) == set(wanted)
 
 
 def test_a_small_landing_needs_no_spark_and_writes_the_very_files(tmp_path, monkeypatch):
@@ -129,7 +130,7 @@ def test_a_ledger_that_missed_its_commit_makes_the_day_land_again(tmp_path):
     lake.commit(LANDED, [], {"region": "coast"}, {})
     assert land_here(lake, days(0, 5))
     assert activity(lake) == raw(lake, days(0, 5))
-    assert set(landing.landed(lake, "coast")) == set(days(0, 5))
+    assert set(landing.landed(lake, ["coast"])["coast"]) == set(days(0, 5))
 
 
 def test_days_before_the_data_are_not_expected_and_none_at_all_is_an_error(tmp_path):

@@ -123,4 +123,6 @@ def test_a_fingerprint_follows_the_files_of_its_day(tmp_path):
 
 def test_regions_by_value_and_unknown_ones(tmp_path):
     config = make_config(tmp_path)
-    assert region_of(config, pa.chunked_array([["COAST", "alps", None, "ALPS"]])).tolist() == ["coast", "?", "?", "alps"]
+    found = region_of(config, pa.chunked_array([["COAST", "alps", None, "ALPS"]]))
+    assert [found.names[position] for position in found.of] == ["coast", "?", "?", "alps"]
+    assert found.known().tolist() == [True, False, False, True]

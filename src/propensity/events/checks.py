@@ -32,6 +32,19 @@ COUNTS = (
 UNKNOWN_REGION = "?"
 
 
+class Regions(NamedTuple):
+    """The regions of N events."""
+
+    names: tuple[str, ...]
+    """As configured, then UNKNOWN_REGION."""
+    of: npt.NDArray[np.int32]
+    """(N,) position in `names`."""
+
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Return (N,) whether there is one."""
+        return self.of < len(self.names) - 1
+
+
 @dataclass
 class Tally:
     """Counts by (region, day), and up to five examples of each kind of bad row in each region."""
@@ -86,44 +99,43 @@ class _Places(NamedTuple):
     """(N,) position in `keys`."""
 
 
-def _places(region: npt.NDArray[Any], day: npt.NDArray[np.int32]) -> _Places:
-    encoded = pa.array(region, pa.string()).dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    keys = (encoded.indices.to_numpy().astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31))
-    found, places = np.unique(keys, return_inverse=True)
-    return _Places([(names[key >> 32], (key & 0xFFFFFFFF) - (1 << 31)) for key in found.tolist()], places)
+def _places(region: Regions, day: npt.NDArray[np.int32]) -> _Places:
+    keys = (region.of.astype(np.int64) << 32) + (day.astype(np.int64) + (1 << 31))
+    encoded = pa.array(keys).dictionary_encode()
+    found = [(region.names[key >> 32], (key & 0xFFFFFFFF) - (1 << 31)) for key in encoded.dictionary.to_pylist()]
+    return _Places(found, encoded.indices.to_numpy().astype(np.int64))
 
 
 def tally(
-    events: pa.Table, source: EventSource, path: str, region: npt.NDArray[Any], day: npt.NDArray[np.int32], said: int | None
+    events: pa.Table, source: EventSource, path: str, region: Regions, day: npt.NDArray[np.int32], said: int | None
 ) -> Tally:
-    """Count a file's events.
+    """Count a file's N events.
 
-    `region` and `day` are (N,) the configured region (``?`` for unknown) and the day of each event; `said` is the day that
-    the file's name says, or None.  Events outside it are counted under the day said.
+    `day` is (N,) the day of each event; `said` is the day that the file's name says, or None.  Events outside it are counted
+    under the day said.
     """
-    result = Tally()
+    result, user = Tally(), events["user_id"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
     time_missing = events["event_time"].is_null().to_numpy()
     home = np.where(time_missing, -1, day) if said is None else np.full(len(day), said, np.int32)
     checks = {
         "events": np.ones(len(day), bool),
         "expected": np.full(len(day), not source.optional),
-        "duplicated": _duplicates(events),
+        "duplicated": _duplicates(events, user),
         "outside_day": np.zeros(len(day), bool) if said is None else (day != said) & ~time_missing,
         "negative_value": np.asarray(pc.less(events["value"], 0).fill_null(False)),
         "null_user": events["user_id"].is_null().to_numpy(),
         "null_time": time_missing,
         "missing_required": missing_required(events, source),
-        "unknown_region": region == UNKNOWN_REGION,
+        "unknown_region": ~region.known(),
     }
     places = _places(region, home)
     for check, bad in checks.items():
         result.add(check, places, bad)
         if check not in ("events", "expected", "missing_required") and bad.any():
-            for name in np.unique(region[bad].astype(str)):
-                worst = events.filter(pa.array(bad & (region == name))).slice(0, MAX_EXAMPLES)
-                result.examples.setdefault(str(name), {})[check] = [_show(row, path) for row in worst.to_pylist()]
-    for place, users in _users(events, places):
+            for number in np.unique(region.of[bad]).tolist():
+                worst = events.filter(pa.array(bad & (region.of == number))).slice(0, MAX_EXAMPLES)
+                result.examples.setdefault(region.names[number], {})[check] = [_show(row, path) for row in worst.to_pylist()]
+    for place, users in enumerate(_users(user, places)):
         result.of(*places.keys[place])["users"] = users
     return result
 
@@ -136,10 +148,10 @@ def missing_required(events: pa.Table, source: EventSource) -> npt.NDArray[np.bo
     return missing
 
 
-def _duplicates(events: pa.Table) -> npt.NDArray[np.bool_]:
+def _duplicates(events: pa.Table, user: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     """Return (N,) whether an equal row stands before this one."""
     repeated = np.zeros(len(events), bool)
-    maybe = np.flatnonzero(_at_one_time(events))
+    maybe = np.flatnonzero(_at_one_time(events, user))
     numbered = events.take(pa.array(maybe)).append_column("row", pa.array(maybe))
     first = numbered.group_by(events.column_names, use_threads=False).aggregate([("row", "min")])["row_min"].to_numpy()
     repeated[maybe] = True
@@ -147,9 +159,8 @@ def _duplicates(events: pa.Table) -> npt.NDArray[np.bool_]:
     return repeated
 
 
-def _at_one_time(events: pa.Table) -> npt.NDArray[np.bool_]:
+def _at_one_time(events: pa.Table, user: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     """Return (N,) whether another event seems to have the same customer and time: the only ones whose columns are compared."""
-    user = events["user_id"].combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
     time = events["event_time"].cast(pa.int64()).fill_null(-1).to_numpy()
     key = time * np.int64(0x9E3779B97F4A7C1) + user  # two that differ may share a key, and are then compared for nothing
     order = np.argsort(key)
@@ -160,10 +171,12 @@ def _at_one_time(events: pa.Table) -> npt.NDArray[np.bool_]:
     return result
 
 
-def _users(events: pa.Table, places: _Places) -> Iterable[tuple[int, int]]:
-    frame = pa.table({"place": pa.array(places.of), "user": events["user_id"]})
-    counted = frame.group_by("place").aggregate([("user", "count_distinct")])
-    return zip(counted["place"].to_pylist(), counted["user_count_distinct"].to_pylist(), strict=True)
+def _users(user: npt.NDArray[np.int32], places: _Places) -> list[int]:
+    """Return how many different customers each place has; `user` is (N,), negative for none."""
+    known = user >= 0
+    pairs = pc.unique(pa.array((places.of[known] << 32) | user[known])).to_numpy()
+    counts: list[int] = np.bincount(pairs >> 32, minlength=len(places.keys)).tolist()
+    return counts
 
 
 def _show(row: Mapping[str, Any], path: str) -> str:

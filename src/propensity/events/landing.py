@@ -57,8 +57,8 @@ def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False, regio
     files = find_files(config, days)
     sources = {day: fingerprint(files, day) for day in days}
     wanted = tuple(regions) or config.region_names
-    done = [landed(lake, region) for region in wanted]
-    due = tuple(day for day in days if force or any(d.get(day, ("", ""))[1] != sources[day] for d in done))
+    done = landed(lake, wanted)
+    due = tuple(day for day in days if force or any(done[r].get(day, ("", ""))[1] != sources[day] for r in wanted))
     if not due:
         return None
     text = json.dumps([config.digest("tables", "regions"), wanted, [(d.isoformat(), sources[d]) for d in due]])
@@ -66,12 +66,14 @@ def plan_landing(lake: Lake, days: Sequence[dt.date], force: bool = False, regio
     return Landing(hashlib.sha256(text.encode()).hexdigest()[:16], due, mine, {d: sources[d] for d in due}, wanted)
 
 
-def landed(lake: Lake, region: str) -> dict[dt.date, tuple[str, str]]:
-    """Return day -> (digest of its activity, fingerprint of its source) for all that has landed in a region."""
-    rows = lake.read_rows(LANDED, region=region)
-    return dict(
-        zip(rows["event_date"].to_pylist(), zip(rows["digest"].to_pylist(), rows["source"].to_pylist(), strict=True), strict=True)
-    )
+def landed(lake: Lake, regions: Sequence[str]) -> dict[str, dict[dt.date, tuple[str, str]]]:
+    """Return, for each region, day -> (digest of its activity, fingerprint of its source) for all that has landed."""
+    found: dict[str, dict[dt.date, tuple[str, str]]] = {region: {} for region in regions}
+    for file in lake.files(LANDED, region=regions):
+        rows = lake.read(LANDED.name, file)
+        days, digests, sources = (rows[name].to_pylist() for name in ("event_date", "digest", "source"))
+        found[file.partition["region"]].update(zip(days, zip(digests, sources, strict=True), strict=True))
+    return found
 
 
 # -- groups, manifest, commit ------------------------------------------------------------------------------------------
@@ -170,7 +172,7 @@ def commit_landing(lake: Lake, landing_id: str, region: str) -> bool:
 
 def _enter(lake: Lake, region: str, days: Mapping[str, Mapping[str, str]], metadata: Mapping[str, str]) -> bool:
     base = {f.path for f in lake.files(LANDED, region=region)}
-    rows = {day: (digest, source) for day, (digest, source) in landed(lake, region).items()}
+    rows = {day: (digest, source) for day, (digest, source) in landed(lake, [region])[region].items()}
     rows |= {dt.date.fromisoformat(day): (entry["digest"], entry["source"]) for day, entry in days.items()}
     ordered = sorted(rows)
     schema = LANDED.file_schema(lake.user_type)
