@@ -28,7 +28,7 @@ MARKS = {
 }
 WAITING = Text("·", "dim")
 TAIL_BYTES = 8192
-NOISE = ("Running ", "WARNING", "Setting ", "To adjust ", "done {", "nothing to do {")
+NOISE = ("Running ", "Ended ", "WARNING", "Setting ", "To adjust ", "done {", "nothing to do {")
 TaskInstance = Mapping[str, Any]
 
 

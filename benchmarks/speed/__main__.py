@@ -30,6 +30,7 @@ PARTS = {
     "training": "Training",
     "publish": "Publishing to Postgres",
     "day_jobs": "A small region's day, second by second",
+    "day_airflow": "The same day under Airflow's scheduler",
     "growth": "How the cost grows",
     "skew": "Skew",
     "sweep": "Threads and tasks",

@@ -10,8 +10,8 @@ publish to an embedded Postgres.  The parts of a row add up to the seconds from 
 ``work``     the job's body without these
 ``rest``     arguments, configuration, opening the lake, the verdict, and ending the process
 
-Processor seconds are those of the process and all that it waited for, and of a JVM as last seen.  Airflow's own time between
-tasks is not in the table: it needs a scheduler at work.
+Processor seconds are those of the process and all that it waited for, and of a JVM as last seen.  What Airflow adds to them,
+``day_airflow`` tells.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,13 @@ def prepared(home: Path) -> Config:
     return config
 
 
-def put_back(config: Config, past: Path) -> None:
-    """Make the project what it was before the day; event files stay where they are: landings know them by their paths."""
+def put_back(config: Config, past: Path, keep: Collection[str] = ()) -> None:
+    """Make the project what it was before the day, but for some of its folders.
+
+    Event files stay where they are: landings know them by their paths.
+    """
     for part in config.home.iterdir():
-        if part.is_dir() and part.name != "raw":
+        if part.is_dir() and part.name not in {"raw", *keep}:
             shutil.rmtree(part)
     shutil.copytree(past, config.home, dirs_exist_ok=True)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -81,6 +82,7 @@ class JobOperator(BaseOperator):
     def _run(self, command: list[str]) -> tuple[int, str]:
         """Run `command` on a leash, copying its output to the log; return its status and its last error line."""
         self.log.info("Running %s", " ".join(command))
+        begun = time.monotonic()
         leash = [sys.executable, "-m", "propensity_airflow.leash", str(os.getpid()), *command]
         process = self._process = subprocess.Popen(
             leash,
@@ -95,7 +97,9 @@ class JobOperator(BaseOperator):
         )
         try:
             error = self._stream(process.stdout)
-            return process.wait(), error
+            status = process.wait()
+            self.log.info("Ended with status %d after %.2f s", status, time.monotonic() - begun)
+            return status, error
         finally:
             # A timeout or a kill arrives as an exception here; also ends what a finished job may have left behind.
             self.on_kill()

@@ -1,12 +1,13 @@
 """The benchmark of a day runs the DAG's own jobs in their order, and every second of them is in one part."""
 
 import ast
+import datetime as dt
 import itertools
 import threading
 from pathlib import Path
 
 import pytest
-from benchmarks.speed import day_jobs
+from benchmarks.speed import day_airflow, day_jobs
 from benchmarks.speed.one_job import IMPORTS, SPARK, Clock
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +102,34 @@ def test_the_table_has_a_row_for_each_job_and_their_sum():
     assert [line.split(" | ")[0] for line in lines[2:11]] == [*(f"| {step.task}" for step in day_jobs.DAY), "| **all**"]
     assert "**20.00**" in lines[10]
     assert "1,200 customers: 20.0 s, under 30 s" in lines[12]
+
+
+NOON = dt.datetime(2025, 6, 16, 12, tzinfo=dt.UTC)
+spans = st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 5_000)), min_size=1, max_size=6)
+
+
+@given(spans, st.lists(st.tuples(st.integers(0, 30_000), st.integers(1, 100)), max_size=3), st.integers(0, 900))
+def test_the_seconds_of_a_runs_chain_are_the_runs(chain, others, closing):
+    def at(milliseconds):
+        return (NOON + dt.timedelta(milliseconds=milliseconds)).isoformat().replace("+00:00", "Z")
+
+    tasks, end = [], 0
+    for number, (waited, took) in enumerate(chain):
+        tasks.append({"task_id": f"each_region.t{number}", "start_date": at(end + waited), "end_date": at(end + waited + took)})
+        end += waited + took
+    for number, (begun, took) in enumerate(others):
+        if begun + took <= end:
+            tasks.append({"task_id": f"o{number}", "start_date": at(begun), "end_date": at(begun + took)})
+    run = {"queued_at": at(0), "start_date": at(1), "end_date": at(end + closing)}
+    names = [day_airflow.name_of(task) for task in tasks]
+    found = day_airflow.accounted(run, list(reversed(tasks)), dict.fromkeys(names, 0.001))
+    assert found["wall_s"] == pytest.approx((end + closing) / 1000)
+    assert sum(sum(task.values()) for task in found["tasks"].values()) == pytest.approx(found["wall_s"])
+    assert min(task["waited_s"] for task in found["tasks"].values()) >= 0
+    assert {*found["tasks"], *found["beside"]} == {*names, day_airflow.CLOSING}
+
+
+def test_a_jobs_seconds_are_those_that_its_log_tells():
+    lines = ["Running python jobs/land.py", "landing: 3 of 4", "Ended with status 0 after 12.34 s", "Done"]
+    assert day_airflow.job_seconds(lines) == 12.34
+    assert day_airflow.job_seconds(lines[:2]) == 0
