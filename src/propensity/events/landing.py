@@ -70,10 +70,14 @@ def landed(lake: Lake, regions: Sequence[str]) -> dict[str, dict[dt.date, tuple[
     """Return, for each region, day -> (digest of its activity, fingerprint of its source) for all that has landed."""
     found: dict[str, dict[dt.date, tuple[str, str]]] = {region: {} for region in regions}
     for file in lake.files(LANDED, region=regions):
-        rows = lake.read(LANDED.name, file)
-        days, digests, sources = (rows[name].to_pylist() for name in ("event_date", "digest", "source"))
-        found[file.partition["region"]].update(zip(days, zip(digests, sources, strict=True), strict=True))
+        found[file.partition["region"]] |= _ledger(lake, file)
     return found
+
+
+def _ledger(lake: Lake, file: DataFile) -> dict[dt.date, tuple[str, str]]:
+    rows = lake.read(LANDED.name, file)
+    days, digests, sources = (rows[name].to_pylist() for name in ("event_date", "digest", "source"))
+    return dict(zip(days, zip(digests, sources, strict=True), strict=True))
 
 
 # -- groups, manifest, commit ------------------------------------------------------------------------------------------
@@ -171,11 +175,12 @@ def commit_landing(lake: Lake, landing_id: str, region: str) -> bool:
 
 
 def _enter(lake: Lake, region: str, days: Mapping[str, Mapping[str, str]], metadata: Mapping[str, str]) -> bool:
-    base = {f.path for f in lake.files(LANDED, region=region)}
-    rows = {day: (digest, source) for day, (digest, source) in landed(lake, [region])[region].items()}
+    files, rows = lake.files(LANDED, region=region), dict[dt.date, tuple[str, str]]()
+    for file in files:
+        rows |= _ledger(lake, file)
     rows |= {dt.date.fromisoformat(day): (entry["digest"], entry["source"]) for day, entry in days.items()}
     ordered = sorted(rows)
     schema = LANDED.file_schema(lake.user_type)
     table = pa.table([pa.array(ordered, pa.date32()), *(pa.array([rows[d][n] for d in ordered]) for n in (0, 1))], schema=schema)
     file = lake.write(LANDED, {"region": region}, digest_of(table)[:24], table, {})
-    return lake.commit(LANDED, [file], {"region": region}, metadata, base=base)
+    return lake.commit(LANDED, [file], {"region": region}, metadata, base={f.path for f in files})
