@@ -12,6 +12,9 @@ from propensity.errors import BundleError
 if TYPE_CHECKING:
     from propensity.pipeline.predictor import SparsePredictor
 
+ROUNDED = "rounded"
+"""Folder of the home for the weights that workers of a host map where the precision is a reduced one, by region."""
+
 
 @dataclass(frozen=True)
 class Champion:
@@ -31,7 +34,7 @@ _loading = Lock()
 def model_of(champion: Champion, config: Config, precision: Precision, device: Device | None = None) -> "SparsePredictor":
     """Return the champion's model, its weights in `precision` on `device` (None: the one that is set).
 
-    Raise BundleError when it is not there or not intact, MachineError without such a device.
+    Raise BundleError when it is not there or not intact, MachineError without such a device or room for reduced weights.
     """
     where = device or config.models.scoring.device
     exact: tuple[str, Precision, Device] = (champion.digest, "float32", "cpu")
@@ -40,17 +43,21 @@ def model_of(champion: Champion, config: Config, precision: Precision, device: D
             _models.clear()
             _models[exact] = _load(champion, config)
         if (champion.digest, precision, where) not in _models:
-            _models[champion.digest, precision, where] = _reduced(_models[exact], precision, where)
+            _models[champion.digest, precision, where] = _reduced(_models[exact], champion, config, precision, where)
         return _models[champion.digest, precision, where]
 
 
-def _reduced(exact: "SparsePredictor", precision: Precision, device: Device) -> "SparsePredictor":
+def _reduced(
+    exact: "SparsePredictor", champion: Champion, config: Config, precision: Precision, device: Device
+) -> "SparsePredictor":
     import torch  # only where it is wanted
 
     from propensity.models.reduced import ReducedPredictor
+    from propensity.models.rounded import Place
 
     torch.set_num_threads(1)  # one thread a task, as a worker of Spark's has by its environment: the same sums, the same bits
-    return ReducedPredictor(exact, precision, device)
+    region = champion.folder.parent.name
+    return ReducedPredictor(exact, precision, device, Place(config.home / ROUNDED / region, champion.digest))
 
 
 def _load(champion: Champion, config: Config) -> "SparsePredictor":
