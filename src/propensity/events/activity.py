@@ -103,9 +103,9 @@ def _sum_up(config: Config, user: pa.Array, region: Any, token: Any, day: Any, v
     bucket = buckets_of(users, config.tables.buckets)[code]
     months, month = _months(day)
     group = (region.astype(np.int64) * len(months) + month) * config.tables.buckets + bucket
-    first_day, last_day = int(day.min(initial=0)), int(day.max(initial=0))
+    first_day, days = (int(day.min()), int(np.ptp(day)) + 1) if len(day) else (0, 1)
     major = group * len(users) + code
-    minor = token.astype(np.int64) * (last_day - first_day + 1) + (day - first_day)
+    minor = token.astype(np.int64) * days + (day - first_day)
     order = _order(major, minor)
     new = np.ones(len(order), bool)
     new[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in (major, minor)])
