@@ -46,6 +46,14 @@ def _summary(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {**middle, "all_s": [run["run_s"] for run in runs], "peak_mb": max(run["peak_mb"] for run in runs)}
 
 
+def times(base: Sequence[float], other: Sequence[float]) -> float:
+    """Return how many times `base`'s seconds `other` took: the median of the rounds that both ran.
+
+    Within a round the machine's own speed changes less than between rounds, so it is not the ratio of two medians.
+    """
+    return statistics.median(b / a for a, b in zip(base, other, strict=False))
+
+
 def _alone(command: Sequence[str]) -> dict[str, float]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)

@@ -21,7 +21,7 @@ from ops.postgres import postgres
 from ops.process import free_port
 
 from benchmarks.speed import publish_peers as peers
-from benchmarks.speed.contest import load, rows_of
+from benchmarks.speed.contest import load, rows_of, times
 from benchmarks.speed.publish_profile import profile
 from benchmarks.speed.reference_lake import DAY, REGION, Shape, reference_lake
 from propensity.contracts import FEATURES, SCORE_SOURCES, SCORES
@@ -196,11 +196,11 @@ def _figures(seconds: Sequence[float], rows: int, size: float) -> dict[str, Any]
 def table(result: dict[str, Any]) -> list[str]:
     """Return the figures as Markdown lines."""
     found, parts = result["contenders"], result["parts"]
-    best, whole = found[BARE]["rows_s"], sum(result["parts"].values())
-    lines = [
-        [name, f"{f['rows']:,}", f"{f['seconds']:.2f}", f"{f['rows_s']:,.0f}", f"{f['mb_s']:.0f}", f"{f['rows_s'] / best:.2f}"]
-        for name, f in found.items()
-    ]
+    bare, whole = found[BARE], sum(result["parts"].values())
+    lines = []
+    for name, f in found.items():
+        share = f["rows"] / bare["rows"] / times(bare["all_s"], f["all_s"])
+        lines.append([name, f"{f['rows']:,}", f"{f['seconds']:.2f}", f"{f['rows_s']:,.0f}", f"{f['mb_s']:.0f}", f"{share:.2f}"])
     shares = [[name, f"{s:.3f}", f"{1e6 * s / result['users']:.2f}", f"{100 * s / whole:.0f}%"] for name, s in parts.items()]
     return [
         *rows_of(["two connections", "rows", "s", "rows a second", "MB/s", "× bare COPY"], lines), "",

@@ -12,6 +12,8 @@ from benchmarks.speed import contest, day_cost, features, features_profile, land
 from benchmarks.speed.events import Shape, write_day, write_vocabulary
 from benchmarks.speed.features_peers import ENGINES, _arrow_features
 from benchmarks.speed.landing_peers import Day, land_by_duckdb
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.shop import land_here
 
 from propensity.contracts import ACTIVITY
@@ -137,3 +139,13 @@ def test_the_open_month_lands_by_days_and_closed_months_whole(tmp_path, monkeypa
     day_cost.land_until(lake, stop)
     periods = {file.partition["period"] for file in lake.files(ACTIVITY)}
     assert periods == {"2025-01", *(f"2025-02-{n:02d}" for n in range(1, 12))}
+
+
+@given(st.lists(st.floats(0.5, 2), min_size=1, max_size=9), st.floats(0.1, 10), st.integers(1, 9))
+def test_a_machine_that_changes_its_speed_between_rounds_changes_no_ratio(speeds, ratio, fewer):
+    base, other = [3 / speed for speed in speeds], [3 * ratio / speed for speed in speeds[:fewer]]
+    assert contest.times(base, other) == pytest.approx(ratio)
+
+
+def test_one_bad_round_of_three_is_not_the_ratio():
+    assert contest.times([1.0, 1.0, 1.0], [2.0, 90.0, 2.1]) == 2.1
