@@ -131,7 +131,7 @@ def measure(home: Path, fast: bool, threads: int = THREADS) -> dict[str, Any]:
         "rounds": rounds,
         "batch": BATCH,
         "threads": threads,
-        "losses": losses(shape, (16 if fast else 128) * BATCH, (OURS, FLOAT, SPARSE, BAG)),
+        "losses": losses(shape, (16 if fast else 128) * BATCH, (OURS, FLOAT, BAG)),
         "losses_small": losses(SMALL, (8 if fast else 32) * BATCH, (OURS, BAG, DENSE)),
         "storage": [] if fast else from_storage(home, threads),
         "load_before": before,

@@ -99,14 +99,15 @@ def test_duckdb_lands_the_activity_that_ours_lands(home):
 def test_every_peer_is_a_contender_with_a_line():
     figures = {"run_s": 4.0, "start_s": 1.0, "peak_mb": 2048.0, "cpu_s": 7.0, "all_s": [4.0, 3.0, 5.0]}
     contenders = {
-        name: figures | {"run_s": 4.0 * n} for n, name in enumerate((features.OURS, features.SPARK, features.BARE, *ENGINES), 1)
+        name: figures | {"run_s": 4.0 * n, "all_s": [n * s for s in figures["all_s"]]}
+        for n, name in enumerate((features.OURS, features.SPARK, features.BARE, *ENGINES), 1)
     }
     result = {"events": 20_000_000, "users": 300_000, "windows": (7, 28, 91), "threads": 2, "contenders": contenders,
               "load_before": 0.5, "load_after": 2.0}  # fmt: skip
     lines = features.table(result)
     assert lines[2] == f"| {features.OURS} | 3 | 4.0 | 5.0 | 1.0 | 7 | 1.0 | 2.0 |"
     assert [line.split(" | ")[4] for line in lines[2:9]] == ["1.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0"]
-    assert "medians of the turns; load average 0.5 before, 2.0 after" in lines[-1]
+    assert "medians of the turns, of a round's ratios; load average 0.5 before, 2.0 after" in lines[-1]
     names = (landing.OURS, landing.COUNTED, landing.PLAIN, landing.SPARK, landing.MONTH_END)
     landed = landing.table(result | {"contenders": dict.fromkeys(names, figures), "events": 220_000})
     assert all(line.split(" | ")[3] == "1.00" for line in landed[2:7])
