@@ -2,8 +2,10 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from benchmarks.reference import CHANNELS
 from benchmarks.speed import cluster, growth, growth_points, memory, skew, sweep
@@ -14,7 +16,7 @@ from benchmarks.speed.reference_lake import DAY, REGION, Shape, champion_of, fea
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.contracts import SCORES
+from propensity.contracts import FEATURES, SCORES
 from propensity.features.csr import SparseBatch
 from propensity.quality.staged import read_staged
 
@@ -89,6 +91,17 @@ def test_a_giant_is_one_valid_row_more(count):
     assert len(found) == 2
     assert len(found.indices) == 2 + count
     assert found.indices[2 : 2 + len(CHANNELS)].tolist() == list(range(min(count, len(CHANNELS))))
+
+
+def test_one_region_has_the_enormous_customer_and_nobody_else_differs(tmp_path):
+    tiny = Shape(40, features=2_000, categories=20, hidden=8, buckets=2)
+    skew.prepare(tmp_path, replace(tiny, users=400), tiny)
+    lake = feature_lake(tmp_path, replace(tiny, users=400))
+    even, giant = (lake.read_rows(FEATURES, region=region) for region in (skew.EVEN, skew.GIANT))
+    his = giant.filter(pc.field("user_id") == tiny.users)
+    assert his["indices"].combine_chunks().value_lengths().to_pylist() == [skew.HIS_FEATURES]
+    rest = giant.filter(pc.field("user_id") != tiny.users)
+    assert rest.sort_by("user_id").equals(even.sort_by("user_id"))
 
 
 def event(name: str, **fields: object) -> str:
