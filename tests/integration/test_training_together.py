@@ -53,6 +53,7 @@ def trained(folder: Path, processes: int, **models: Any) -> dict[str, Any]:
 def test_two_processes_reach_what_one_reaches(home: Path, network: dict[str, Any], rows_in_memory: int) -> None:
     settings = {"propensity_network": network, "rows_in_memory": rows_in_memory, "shuffle_rows": 200}
     alone, together = (trained(home, processes, **settings) for processes in (1, 2))
+    assert (alone["processes"], together["processes"]) == (1, 2)
     # Another order of the rows, and some steps more where processes have unequal shares: as good, not equal.
     assert min(epoch["loss"] for epoch in together["choosing"]) < 1.02 * min(epoch["loss"] for epoch in alone["choosing"])
     assert max(epoch["micro_ap"] for epoch in together["choosing"]) > 0.95 * max(epoch["micro_ap"] for epoch in alone["choosing"])

@@ -85,7 +85,7 @@ def _keep(tables: TrainingTables, score_date: dt.date, task: Task, learned: Lear
         "config": {"settings": settings_digest(config)},
         "data": {"digest": data_digest(partitions), "windows": [d.isoformat() for d in earlier], "rows": rows},
         "reference": reference_of(tables, earlier[0], predictor),
-        "training": {"seed": config.models.seed, "device": task.device, **learned.training},
+        "training": {"seed": config.models.seed, "device": task.device, "processes": task.team.size, **learned.training},
     }
     folder = bundle_folder(config, tables.region, version)
     golden = golden_of(next(tables.rows(held_out)).features, predictor)

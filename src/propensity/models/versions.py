@@ -25,7 +25,10 @@ def settings_digest(config: Config) -> str:
 
 
 def inputs_digest(config: Config, partitions: Mapping[str, list[str]]) -> str:
-    """Return the digest of settings, feature and label files.  The device is not an input: a GPU rounds, it does not decide."""
+    """Return the digest of settings, feature and label files.
+
+    The device is not an input, nor is the number of processes: they round and order, they do not decide.  The manifest has both.
+    """
     return digest_of({"recipe": RECIPE, "settings": settings_digest(config), "partitions": partitions})
 
 
