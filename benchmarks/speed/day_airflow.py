@@ -21,7 +21,7 @@ from ops.progress import short
 from ops.stack import Running, running
 
 from benchmarks.speed.contest import load, rows_of
-from benchmarks.speed.day_jobs import BAR_SECONDS, REGION, SCORE_DATE, prepared, put_back
+from benchmarks.speed.day_jobs import BAR_SECONDS, DAY, REGION, SCORE_DATE, prepared, put_back
 from propensity.errors import PropensityError
 
 DAG = "propensity_score"
@@ -46,7 +46,7 @@ def measure(home: Path, fast: bool) -> dict[str, Any]:
         for number in range(rounds):
             put_back(config, home / "past", keep=("airflow", "postgres"))
             run, tasks = _day(stack)
-            found.append(accounted(run, tasks, {name_of(task): job_seconds(stack.api.log(task)) for task in tasks}))
+            found.append(accounted(run, tasks, {name_of(task): _worked(stack, task) for task in tasks}))
             print(f"day {number + 1} of {rounds}: {found[-1]['wall_s']:.1f} s; load {load():.1f}", flush=True)
     slower = sorted(found, key=lambda one: float(one["wall_s"]))[len(found) // 2]
     return {**slower, "all_s": [one["wall_s"] for one in found], "started_s": started_s, "load": [before, load()]}
@@ -65,14 +65,27 @@ def _day(stack: Running) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return run, tasks
 
 
+def _worked(stack: Running, task: Mapping[str, Any]) -> float:
+    """Return the seconds of a task's job, 0 for the task without one; raise PropensityError where there was nothing to do."""
+    name = name_of(task)
+    if name not in {step.task for step in DAY}:
+        return 0.0
+    if stack.api.xcom(task, "skipped") is not False:
+        raise PropensityError(
+            "found nothing to do, so its time says nothing", where=name, do="run the benchmark in an empty folder"
+        )
+    return job_seconds(stack.api.log(task))
+
+
 def name_of(task: Mapping[str, Any]) -> str:
     """Return a task's name without its group."""
     return short(str(task["task_id"]))
 
 
 def job_seconds(lines: Iterable[str]) -> float:
-    """Return what a task's log says that its job took; 0 where there was no job."""
-    return sum(float(match[1]) for match in map(ENDED.search, lines) if match)
+    """Return what a task's log says that its job took; raise ValueError where it does not say so once."""
+    [took] = [float(match[1]) for match in map(ENDED.search, lines) if match]
+    return took
 
 
 def accounted(run: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], jobs: Mapping[str, float]) -> dict[str, Any]:
